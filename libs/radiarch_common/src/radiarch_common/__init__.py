@@ -1,0 +1,1 @@
+"""What every Radiarch stage shares: the contract, the stage runtime and the ways out."""

@@ -1,0 +1,181 @@
+"""The contract: every job and every event that crosses the bus. Ids and object keys, never pixels or names."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, Field, StringConstraints, TypeAdapter
+
+from radiarch_common.plans import Model, ResolvedPlan, Sha256, Uid
+
+JobId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{8,40}$")]
+StageName = Literal["gateway", "importer", "planner", "exporter"]
+STAGES: tuple[StageName, ...] = ("gateway", "importer", "planner", "exporter")
+ObjectKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,511}$")]
+
+
+def utc_now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class JobMessage(Model):
+    """What every job on the bus carries.
+
+    Attributes
+    ----------
+    run
+        A job put back (from the dead letters, by the reconciler) starts a new run.
+    created_at
+        When the job was asked for; dates written into DICOM come from here.
+    deadline
+        A job that still waits then fails, and says what it waited for.
+    pacs
+        Name of the PACS connector that holds the study and takes the plan.
+    """
+
+    version: Literal[1] = 1
+    job_id: JobId
+    run: int = Field(ge=1)
+    created_at: AwareDatetime
+    deadline: AwareDatetime
+    pacs: str
+    request: ResolvedPlan
+
+    @classmethod
+    def of(cls, job: "JobMessage", **own: str) -> Self:
+        """The next stage's job: the common part of ``job`` and ``own`` fields."""
+        shared = {name: getattr(job, name) for name in JobMessage.model_fields if name != "version"}
+        return cls.model_validate({**shared, **own})
+
+
+class ImportStudy(JobMessage):
+    """Make a case of one study and one structure set."""
+
+    study_instance_uid: Uid
+    segmentation_uid: Uid | None = None
+
+
+class PlanCase(JobMessage):
+    """Plan one case."""
+
+    case_key: ObjectKey
+
+
+class ExportResult(JobMessage):
+    """Write one result as DICOM and put it into the PACS."""
+
+    case_key: ObjectKey
+    result_key: ObjectKey
+
+
+class Artifact(Model):
+    """One file that a job left: in the object store, and for DICOM in the PACS too."""
+
+    name: str
+    kind: Literal["RTPLAN", "RTDOSE", "DVH", "PICTURE", "REPORT"]
+    media_type: str
+    key: ObjectKey
+    sha256: Sha256
+    size_bytes: int
+    sop_instance_uid: Uid | None = None
+    dicomweb_url: str | None = None
+
+
+class EventMessage(Model):
+    """What every event carries. Job state is ordered by ``order`` and only moves forward in it."""
+
+    version: Literal[1] = 1
+    job_id: JobId
+    run: int = Field(ge=1)
+    stage: StageName
+    attempt: int = Field(ge=0)
+    at: AwareDatetime
+
+    @property
+    def rank(self) -> int:
+        """Place of this kind of event inside one attempt."""
+        return {"started": 0, "progress": 1, "waiting": 1, "finished": 2}.get(self.what, 3)
+
+    @property
+    def what(self) -> str:
+        """The kind of event, the last token of its subject."""
+        return str(getattr(self, "kind", ""))
+
+    @property
+    def order(self) -> tuple[int, int, int, int]:
+        """Run, stage, attempt, rank: attempts are counted per stage, so the stage comes before them."""
+        return self.run, STAGES.index(self.stage), self.attempt, self.rank
+
+
+class Started(EventMessage):
+    """An attempt began."""
+
+    kind: Literal["started"] = "started"
+
+
+class Progressed(EventMessage):
+    """How far the stage is, 0..1, and what it does now."""
+
+    kind: Literal["progress"] = "progress"
+    progress: float = Field(ge=0, le=1)
+    message: str
+    eta_seconds: float | None = None
+
+
+class Waiting(EventMessage):
+    """A neighbour is down; the job is tried again after ``retry_in_s``."""
+
+    kind: Literal["waiting"] = "waiting"
+    waiting_for: str
+    retry_in_s: float
+
+
+class Retrying(EventMessage):
+    """An attempt failed for a reason that may pass."""
+
+    kind: Literal["retrying"] = "retrying"
+    reason: str
+    retry_in_s: float
+
+
+class Finished(EventMessage):
+    """The stage is done. The exporter's is the job's success, and names what it left."""
+
+    kind: Literal["finished"] = "finished"
+    timings: dict[str, float] = Field(default_factory=dict, description="Seconds of each part of the stage.")
+    outputs: dict[str, str] = Field(default_factory=dict, description="Object keys by name.")
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class Failed(EventMessage):
+    """The job is over: refused, or given up on."""
+
+    kind: Literal["failed"] = "failed"
+    refused: bool
+    reason: str
+    hint: str = ""
+
+
+class Cancelled(EventMessage):
+    """The job is over because somebody asked."""
+
+    kind: Literal["cancelled"] = "cancelled"
+
+
+Event = Annotated[
+    Started | Progressed | Waiting | Retrying | Finished | Failed | Cancelled, Field(discriminator="kind")
+]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+"""Reads any event from its JSON."""
+
+
+class DeadLetter(Model):
+    """A job given up on, whole, with why."""
+
+    version: Literal[1] = 1
+    stage: StageName
+    subject: str
+    reason: str
+    detail: str = ""
+    at: AwareDatetime
+    payload: str = Field(description="The message as it came, decoded with replacement.")

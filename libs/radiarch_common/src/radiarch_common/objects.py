@@ -1,0 +1,179 @@
+"""Object store: a folder, or any S3 through the ``minio`` SDK, behind one interface.
+
+Keys look like paths (``cases/<sha256>/ct.nrrd``). An object is written whole or not at all, and is never
+changed afterwards: what it holds is known by its key.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Protocol
+
+import urllib3
+from minio import Minio
+from minio.error import MinioException, S3Error
+
+from radiarch_common.errors import UnavailableError
+from radiarch_common.settings import Settings
+
+_KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")
+
+
+class ObjectMissingError(KeyError):
+    """No object has this key."""
+
+
+class ObjectStore(Protocol):
+    """Bytes under keys."""
+
+    def put(self, key: str, data: bytes) -> str:
+        """Store ``data`` and return its SHA-256 (hex). Raises UnavailableError."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes. Raises ObjectMissingError, UnavailableError."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether the object is there. Raises UnavailableError."""
+        ...
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys that start with ``prefix``, sorted. Raises UnavailableError."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens when it is not there. Raises UnavailableError."""
+        ...
+
+
+def _checked(key: str) -> str:
+    if not _KEY.match(key):
+        raise ValueError(f"object key {key!r} must be path segments of letters, digits, '_', '.' and '-'")
+    return key
+
+
+class FolderStore:
+    """Objects as files under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, key: str, data: bytes) -> str:
+        """See ``ObjectStore.put``; atomic by rename, flushed to disk."""
+        path = self._folder / _checked(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return hashlib.sha256(data).hexdigest()
+
+    def get(self, key: str) -> bytes:
+        """See ``ObjectStore.get``."""
+        try:
+            return (self._folder / _checked(key)).read_bytes()
+        except FileNotFoundError:
+            raise ObjectMissingError(key) from None
+
+    def exists(self, key: str) -> bool:
+        """See ``ObjectStore.exists``."""
+        return (self._folder / _checked(key)).is_file()
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See ``ObjectStore.keys``."""
+        found = (p.relative_to(self._folder).as_posix() for p in self._folder.rglob("*") if p.is_file())
+        yield from sorted(k for k in found if k.startswith(prefix) and not Path(k).name.startswith(".part-"))
+
+    def delete(self, key: str) -> None:
+        """See ``ObjectStore.delete``."""
+        (self._folder / _checked(key)).unlink(missing_ok=True)
+
+
+class S3Store:
+    """Objects in one bucket of any S3; the bucket is made when it is missing."""
+
+    def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket: str, *, secure: bool) -> None:
+        timeout = urllib3.Timeout(connect=5, read=60)
+        pool = urllib3.PoolManager(timeout=timeout, retries=urllib3.Retry(total=2, backoff_factor=0.2))
+        self._client = Minio(endpoint, access_key=access_key, secret_key=secret_key, secure=secure, http_client=pool)
+        self._bucket = bucket
+        self._bucket_seen = False
+
+    def _ready(self) -> Minio:
+        if not self._bucket_seen:
+            if not self._client.bucket_exists(self._bucket):
+                self._client.make_bucket(self._bucket)
+            self._bucket_seen = True
+        return self._client
+
+    def put(self, key: str, data: bytes) -> str:
+        """See ``ObjectStore.put``."""
+        with _s3_errors(_checked(key)):
+            self._ready().put_object(self._bucket, key, BytesIO(data), len(data))
+        return hashlib.sha256(data).hexdigest()
+
+    def get(self, key: str) -> bytes:
+        """See ``ObjectStore.get``."""
+        with _s3_errors(_checked(key)):
+            response = self._ready().get_object(self._bucket, key)
+            try:
+                return response.read()
+            finally:
+                response.close()
+                response.release_conn()
+
+    def exists(self, key: str) -> bool:
+        """See ``ObjectStore.exists``."""
+        try:
+            with _s3_errors(_checked(key)):
+                self._ready().stat_object(self._bucket, key)
+        except ObjectMissingError:
+            return False
+        return True
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See ``ObjectStore.keys``."""
+        with _s3_errors(prefix):
+            found = [o.object_name for o in self._ready().list_objects(self._bucket, prefix, recursive=True)]
+        yield from sorted(name for name in found if name)
+
+    def delete(self, key: str) -> None:
+        """See ``ObjectStore.delete``."""
+        with _s3_errors(_checked(key)):
+            self._ready().remove_object(self._bucket, key)
+
+
+class _s3_errors:  # noqa: N801 - a context manager reads like a function
+    """Turns the SDK's errors into ours."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, S3Error) and error.code in ("NoSuchKey", "NoSuchObject"):
+            raise ObjectMissingError(self._key) from error
+        if isinstance(error, MinioException | urllib3.exceptions.HTTPError | OSError):
+            raise UnavailableError("object store", str(error)) from error
+
+
+def open_objects(settings: Settings) -> ObjectStore:
+    """The object store that the settings name."""
+    if settings.s3 is None:
+        return FolderStore(settings.objects_folder)
+    s3 = settings.s3
+    return S3Store(s3.endpoint, s3.access_key, s3.secret_key.get_secret_value(), s3.bucket, secure=s3.secure)

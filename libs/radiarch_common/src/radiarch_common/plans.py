@@ -1,0 +1,128 @@
+"""What is asked of the planner: the plan as resolved, and where each of its numbers came from."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Uid = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
+Normalisation = Annotated[
+    str, StringConstraints(pattern=r"^(none|D(\d{1,2}(\.\d+)?|100)% = \d{1,3}(\.\d+)? %|Mean = \d{1,3}(\.\d+)? %)$")
+]
+Metric = Annotated[
+    str, StringConstraints(pattern=r"^(D[0-9.]+(%|cc)\[Gy\]|V[0-9.]+Gy\[(%|cc)\]|(Mean|Max|Min)\[Gy\])$")
+]
+Origin = Literal["request", "workflow", "machine", "deployment", "case"]
+
+TARGET = "{target}"
+"""In a workflow: the structure that the prescription names."""
+BODY = "{body}"
+"""In a workflow: the case's body outline."""
+
+
+class Model(BaseModel):
+    """Frozen, and closed to unknown fields: a misspelt override is refused, not ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Pinned(Model):
+    """A named, versioned catalogue entry, pinned by the hash of its content."""
+
+    id: Identifier
+    version: str
+    sha256: Sha256
+
+
+class Prescription(Model):
+    """What the target shall receive, over all fractions.
+
+    ``normalisation`` says how the optimised plan is scaled: ``D50% = 100 %`` gives the target's median
+    dose the prescribed value, ``Mean = 100 %`` its mean dose, ``none`` leaves the plan as optimised.
+    """
+
+    target: Name
+    dose_gy_rbe: float = Field(gt=0, le=150)
+    fractions: int = Field(ge=1, le=100)
+    normalisation: Normalisation
+
+
+class Beam(Model):
+    """One beam direction; angles in degrees, IEC 61217."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=r"^[A-Za-z0-9 _.+-]+$")]
+    gantry_angle_deg: float = Field(ge=0, lt=360)
+    couch_angle_deg: float = Field(default=0.0, ge=0, lt=360)
+
+
+class Objective(Model):
+    """One term of the cost: quadratic, averaged over the structure's volume."""
+
+    structure: Name
+    kind: Literal["DMin", "DMax", "DMean", "DUniform"]
+    dose_gy_rbe: float = Field(ge=0, le=200)
+    weight: float = Field(default=1.0, gt=0, le=1e6)
+
+
+class Goal(Model):
+    """What the plan is judged by, such as ``D95%[Gy] >= 47.5`` of the target."""
+
+    structure: Name
+    metric: Metric
+    op: Literal[">=", "<="]
+    value: float = Field(ge=0)
+
+
+class PlanSpec(Model):
+    """Every number the planner will use. ``None`` means: the case decides, and the result says what.
+
+    Attributes
+    ----------
+    isocentre_mm
+        LPS, mm; ``None`` for the centroid of the target.
+    dose_grid_mm
+        In-plane spacing of the dose grid; along z the multiple of the CT's slice spacing nearest to it.
+    primaries_per_spot
+        Protons simulated per spot for the optimisation.
+    primaries_final
+        Protons simulated per beam for the final dose, over all its batches.
+    batches
+        Seeded batches per beam of the final dose; the statistical uncertainty is taken from them.
+    minimum_spot_mu, maximum_spot_mu
+        Per fraction.
+    """
+
+    prescription: Prescription
+    beams: tuple[Beam, ...] = Field(min_length=1, max_length=8)
+    isocentre_mm: tuple[float, float, float] | None = None
+    objectives: tuple[Objective, ...] = Field(min_length=1, max_length=64)
+    goals: tuple[Goal, ...] = Field(default=(), max_length=64)
+    rbe: float = Field(ge=1.0, le=1.3)
+    dose_grid_mm: float = Field(ge=1.0, le=10.0)
+    spot_spacing_mm: float = Field(ge=2.0, le=15.0)
+    layer_spacing_mm: float = Field(ge=1.0, le=15.0, description="Between energy layers, mm of water.")
+    target_margin_mm: float = Field(ge=0.0, le=20.0, description="Spots are placed up to this far outside the target.")
+    minimum_spot_mu: float = Field(gt=0.0, le=10.0)
+    maximum_spot_mu: float = Field(gt=0.0, le=10000.0)
+    primaries_per_spot: int = Field(ge=50, le=1_000_000)
+    primaries_final: int = Field(ge=10_000, le=1_000_000_000)
+    batches: int = Field(ge=10, le=100)
+    iterations: int = Field(ge=1, le=5000)
+    seed: int = Field(ge=1, le=2**31 - 1)
+
+
+class ResolvedPlan(Model):
+    """A plan request with nothing left to chance: stored, returned, planned, and put in the report.
+
+    ``origins`` maps each leaf of ``spec`` (``prescription.dose_gy_rbe``, ``beams``, ``dose_grid_mm``) and
+    ``workflow``, ``machine``, ``ct_calibration`` to where its value came from.
+    """
+
+    workflow: Pinned
+    machine: Pinned
+    ct_calibration: Pinned
+    spec: PlanSpec
+    origins: dict[str, Origin]
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,197 @@
+"""A result: what the planner made of a case.
+
+Layout in the object store, under a key of the attempt that wrote it::
+
+    results/<job>/<run>-<attempt>-<token>/result.json     beams and spots, DVH, metrics, goals, provenance
+    .../dose_gy.nrrd                    float32, physical dose to medium, Gy, sum of all fractions
+    .../dose_gy_rbe.nrrd                float32, Gy(RBE), sum of all fractions
+    .../uncertainty_gy.nrrd             float32, standard error of dose_gy, 1 sigma, Gy
+
+``result.json`` is written last. ``digest`` covers everything that was computed and nothing that was
+measured on a clock, so that the same job planned twice has the same digest.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from radiarch_common.geometry import Grid
+from radiarch_common.objects import ObjectStore
+from radiarch_common.plans import Goal, Model, ResolvedPlan, Sha256
+from radiarch_common.volumes import from_nrrd, to_nrrd
+
+RESULT_LAYOUT = 1
+
+
+class Layer(Model):
+    """Spots of one energy; positions in the IEC 61217 gantry system at the isocentre plane.
+
+    Attributes
+    ----------
+    energy_mev
+        Nominal energy, a row of the machine's beam data.
+    x_mm, y_mm
+        Scan spot positions (DICOM 300A,0394), mm.
+    mu
+        Per fraction; multiples of 2**-10 MU, so that float32 and a decimal string both hold them exactly.
+    spot_fwhm_mm
+        In air at the isocentre, along x and y, mm, from the beam data.
+    """
+
+    energy_mev: float
+    x_mm: tuple[float, ...]
+    y_mm: tuple[float, ...]
+    mu: tuple[float, ...]
+    spot_fwhm_mm: tuple[float, float]
+
+
+class ResultBeam(Model):
+    """One beam as planned; angles in degrees, IEC 61217; layers by falling energy."""
+
+    number: int = Field(ge=1)
+    name: str
+    gantry_angle_deg: float
+    couch_angle_deg: float
+    isocentre_mm: tuple[float, float, float]
+    virtual_source_axis_distances_mm: tuple[float, float]
+    nozzle_isocentre_distance_mm: float
+    layers: tuple[Layer, ...]
+
+    @property
+    def meterset_mu(self) -> float:
+        """Sum of all spots, MU per fraction."""
+        return float(sum(sum(layer.mu) for layer in self.layers))
+
+
+class DvhCurve(Model):
+    """Cumulative DVH of one structure: ``volume_percent[i]`` receives at least ``dose_gy_rbe[i]``."""
+
+    structure: str
+    number: int
+    volume_cc: float
+    dose_gy_rbe: tuple[float, ...]
+    volume_percent: tuple[float, ...]
+    metrics: dict[str, float] = Field(description='By grammar, such as {"D95%[Gy]": 48.7}; Gy means Gy(RBE).')
+
+
+class GoalResult(Model):
+    """A goal and what the plan gives."""
+
+    goal: Goal
+    achieved: float
+    met: bool
+
+
+class Uncertainty(Model):
+    """Statistical uncertainty of the final dose: 1 sigma, from the spread of seeded batches.
+
+    ``percent`` is the mean over the named voxels of the standard error, relative to the dose there.
+    """
+
+    percent: float
+    voxels: str
+    batches: int
+
+
+class Provenance(Model):
+    """What made this result."""
+
+    case_sha256: Sha256
+    software: dict[str, str]
+    engine: Literal["mcsquare"]
+    engine_build: str
+    engine_sha256: Sha256
+    cpu_vendor: str
+    seed: int
+    primaries_per_spot: int
+    primaries_final: int
+    spots: int
+    dose_to: Literal["medium", "water"]
+
+
+class ResultManifest(Model):
+    """What ``result.json`` says.
+
+    ``resolved`` is the request with the numbers that the case decided filled in (their origin: ``case``).
+    """
+
+    layout: int = RESULT_LAYOUT
+    resolved: ResolvedPlan
+    grid: Grid
+    beams: tuple[ResultBeam, ...]
+    uncertainty: Uncertainty
+    dvh: tuple[DvhCurve, ...]
+    goals: tuple[GoalResult, ...]
+    objective_course: tuple[float, ...]
+    provenance: Provenance
+    warnings: tuple[str, ...] = ()
+    timings: dict[str, float] = Field(default_factory=dict, description="Seconds; not part of the digest.")
+    digests: dict[str, Sha256] = Field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that was computed; the same for the same job on any number of cores."""
+        text = self.model_dump_json(exclude={"timings"})
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ResultDraft:
+    """A result not yet stored: the manifest without digests, and its arrays, (z, y, x) on its grid."""
+
+    manifest: ResultManifest
+    dose_gy: npt.NDArray[np.float32]
+    dose_gy_rbe: npt.NDArray[np.float32]
+    uncertainty_gy: npt.NDArray[np.float32]
+
+
+class Result:
+    """A stored result; arrays are read when asked for, and checked against their digest."""
+
+    def __init__(self, objects: ObjectStore, key: str, manifest: ResultManifest) -> None:
+        self._objects = objects
+        self.key = key
+        self.manifest = manifest
+
+    def _array(self, name: str) -> npt.NDArray[Any]:
+        data = self._objects.get(f"{self.key}/{name}")
+        if hashlib.sha256(data).hexdigest() != self.manifest.digests[name]:
+            raise ValueError(f"{self.key}/{name} is not what was stored there: its SHA-256 differs")
+        return from_nrrd(data)[0]
+
+    def dose_gy(self) -> npt.NDArray[np.float32]:
+        """Physical dose to medium, all fractions: shape (z, y, x), float32, Gy."""
+        return self._array("dose_gy.nrrd")
+
+    def dose_gy_rbe(self) -> npt.NDArray[np.float32]:
+        """RBE-weighted dose, all fractions: shape (z, y, x), float32, Gy(RBE)."""
+        return self._array("dose_gy_rbe.nrrd")
+
+    def uncertainty_gy(self) -> npt.NDArray[np.float32]:
+        """Standard error of ``dose_gy``, 1 sigma: shape (z, y, x), float32, Gy."""
+        return self._array("uncertainty_gy.nrrd")
+
+
+def save_result(objects: ObjectStore, key: str, draft: ResultDraft) -> Result:
+    """Store a result under the key of its attempt."""
+    arrays = {
+        "dose_gy.nrrd": draft.dose_gy,
+        "dose_gy_rbe.nrrd": draft.dose_gy_rbe,
+        "uncertainty_gy.nrrd": draft.uncertainty_gy,
+    }
+    digests = {
+        name: objects.put(f"{key}/{name}", to_nrrd(array.astype(np.float32, copy=False), draft.manifest.grid, "Gy"))
+        for name, array in arrays.items()
+    }
+    manifest = draft.manifest.model_copy(update={"digests": digests})
+    objects.put(f"{key}/result.json", manifest.model_dump_json(indent=1).encode())
+    return Result(objects, key, manifest)
+
+
+def load_result(objects: ObjectStore, key: str) -> Result:
+    """The result stored under ``key``."""
+    return Result(objects, key, ResultManifest.model_validate_json(objects.get(f"{key}/result.json")))

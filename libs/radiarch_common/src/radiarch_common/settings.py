@@ -1,0 +1,90 @@
+"""Settings from the environment (``RADIARCH_*``), the same for every service."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class FolderPacsSettings(BaseModel):
+    """A PACS that is a folder of DICOM files."""
+
+    kind: Literal["folder"] = "folder"
+    folder: Path
+
+
+class WebPacsSettings(BaseModel):
+    """A PACS that speaks DICOMweb.
+
+    Attributes
+    ----------
+    url
+        DICOMweb root as the services reach it, such as ``http://orthanc:8042/dicom-web``.
+    public_url
+        The same root as users reach it; links in answers start with it. ``None``: the same as ``url``.
+    """
+
+    kind: Literal["dicomweb"] = "dicomweb"
+    url: str
+    public_url: str | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    timeout_s: float = Field(default=60.0, gt=0)
+
+
+class S3Settings(BaseModel):
+    """An S3 server, such as MinIO. ``endpoint`` is ``host:port``."""
+
+    endpoint: str
+    access_key: str
+    secret_key: SecretStr
+    bucket: str = "radiarch"
+    secure: bool = False
+
+
+class Settings(BaseSettings):
+    """What an operator sets. Nested values: ``RADIARCH_PACS='{"main": {"kind": "dicomweb", ...}}'``.
+
+    Attributes
+    ----------
+    objects_folder, s3
+        Where objects live; ``s3`` wins when both are set.
+    pacs
+        Named connectors; ``default_pacs`` is used when a request names none.
+    ack_wait_s
+        Silence after which the broker gives a job to another worker; must outlast a restart of the broker.
+    job_deadline_h
+        A job that has not ended by then fails.
+    engine_processes
+        Engine processes a planner runs at once; 0 for one per core it may use.
+    default_machine, default_ct_calibration
+        The deployment's own choice, for requests that name none; unset: requests must name them.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RADIARCH_", env_nested_delimiter="__", extra="ignore")
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_user: str | None = None
+    nats_password: SecretStr | None = None
+    nats_replicas: int = Field(default=1, ge=1, le=5)
+    database_url: str = "sqlite:///radiarch-data/radiarch.db"
+    objects_folder: Path = Path("radiarch-data/objects")
+    s3: S3Settings | None = None
+    pacs: dict[str, FolderPacsSettings | WebPacsSettings] = Field(default_factory=dict)
+    default_pacs: str = "main"
+    ack_wait_s: float = Field(default=60.0, ge=1.0)
+    retry_first_s: float = Field(default=2.0, gt=0)
+    retry_longest_s: float = Field(default=300.0, gt=0)
+    job_deadline_h: float = Field(default=24.0, gt=0)
+    duplicate_window_h: float = Field(default=24.0, gt=0)
+    engine_processes: int = Field(default=0, ge=0)
+    engine_folder: Path = Field(default_factory=lambda: Path.home() / ".cache" / "radiarch" / "engines")
+    mcsquare_binary: Path | None = None
+    work_folder: Path | None = None
+    default_machine: str | None = None
+    default_ct_calibration: str | None = None
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(default=9042, ge=0, le=65535)
+    health_port: int = Field(default=0, ge=0, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
