@@ -1,0 +1,1 @@
+"""Dose engines: the only place of the planner that knows OpenTPS."""
