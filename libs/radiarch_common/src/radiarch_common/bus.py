@@ -1,0 +1,100 @@
+"""One connection to the bus: jobs and events out, stored before it returns."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.errors import KeyNotFoundError
+from nats.js.kv import KeyValue
+
+from radiarch_common.messages import Event, JobMessage, StageName
+from radiarch_common.settings import Settings
+from radiarch_common.telemetry import get_logger
+from radiarch_common.topology import (
+    CANCEL,
+    DLQ,
+    EVENTS,
+    JOBS,
+    dead_letter_subject,
+    event_subject,
+    job_message_id,
+    job_subject,
+)
+
+PUBLISH_TIMEOUT_S = 5.0
+BUS_ERRORS = (NatsError, OSError, TimeoutError)
+
+log = get_logger(__name__)
+
+
+async def connect(settings: Settings, name: str, *, closed: Callable[[], Awaitable[None]] | None = None) -> Client:
+    """A connection that reconnects for ever; the first one is waited for too."""
+
+    async def error(cause: Exception) -> None:
+        log.warning("bus error", error=str(cause) or type(cause).__name__)
+
+    password = settings.nats_password
+    while True:
+        try:
+            return await nats.connect(
+                settings.nats_url,
+                name=f"radiarch-{name}",
+                user=settings.nats_user,
+                password=password.get_secret_value() if password else None,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.5,
+                connect_timeout=5,
+                error_cb=error,
+                closed_cb=closed,
+            )
+        except BUS_ERRORS as cause:
+            log.warning("bus is not reachable; trying again", url=settings.nats_url, error=str(cause))
+            await asyncio.sleep(1.0)
+
+
+async def die() -> NoReturn:
+    """End the process at once: a worker whose connection was closed for good must be started anew."""
+    os._exit(70)
+
+
+class Bus:
+    """Publishes jobs and events; a publish returns when the server has stored it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.js: JetStreamContext = client.jetstream(timeout=PUBLISH_TIMEOUT_S)
+
+    async def bucket(self, name: str) -> KeyValue:
+        """One of the topology's key-value buckets."""
+        return await self.js.key_value(name)
+
+    async def send_job(self, stage: StageName, job: JobMessage) -> None:
+        """Publish a stage's job, once however often this is called."""
+        await self._publish(
+            job_subject(stage, job.job_id), job.model_dump_json().encode(), JOBS, job_message_id(job, stage)
+        )
+
+    async def send_event(self, event: Event, message_id: str) -> None:
+        """Publish an event under a deterministic id."""
+        await self._publish(event_subject(event), event.model_dump_json().encode(), EVENTS, message_id)
+
+    async def send_dead_letter(self, stage: StageName, job_id: str, letter: bytes, message_id: str) -> None:
+        """Keep a job that was given up on."""
+        await self._publish(dead_letter_subject(stage, job_id), letter, DLQ, message_id)
+
+    async def is_cancelled(self, job_id: str) -> bool:
+        """Whether somebody asked this job to stop."""
+        try:
+            await (await self.bucket(CANCEL)).get(job_id)
+        except KeyNotFoundError:
+            return False
+        return True
+
+    async def _publish(self, subject: str, data: bytes, stream: str, message_id: str) -> None:
+        headers = {"Nats-Msg-Id": message_id}
+        await self.js.publish(subject, data, timeout=PUBLISH_TIMEOUT_S, stream=stream, headers=headers)
