@@ -1,0 +1,1 @@
+"""Exporter: a result becomes DICOM RT objects, DVH tables, a picture and a report."""
