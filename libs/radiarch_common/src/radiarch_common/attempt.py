@@ -177,7 +177,7 @@ class _Attempt:
     async def is_over_before_it_starts(self) -> bool:
         """Given up, cancelled or past its deadline: ended here."""
         entry = self._claim.entry
-        if entry.given_up:
+        if self._claim.given_up:
             await self._give_up(entry.why())
         elif await self._near.bus.is_cancelled(self._job.job_id):
             await self._over(self._event(Cancelled), "cancelled")

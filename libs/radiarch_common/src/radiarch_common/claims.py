@@ -62,11 +62,15 @@ class ClaimEntry(Model):
 
 @dataclass(frozen=True)
 class Claim:
-    """A job held by this worker: its entry, and the revision that fences others off."""
+    """A job held by this worker: its entry, and the revision that fences others off.
+
+    ``given_up``: it was tried too often, and no attempt was begun.
+    """
 
     key: str
     entry: ClaimEntry
     token: int
+    given_up: bool = False
 
 
 class ClaimLostError(Exception):
@@ -99,7 +103,7 @@ class Claims:
             raise ClaimOverError(f"run {job.run} of {key} is over")
         entry = found if found is not None and found.run == job.run else ClaimEntry(run=job.run)
         if entry.given_up:
-            return Claim(key, entry, revision)
+            return Claim(key, entry, revision, given_up=True)
         entry = entry.model_copy(update={"starts": entry.starts + 1})
         return Claim(key, entry, await self._write(key, entry, revision))
 

@@ -140,6 +140,7 @@ class Worker:
             reconnect_time_wait=1,
             closed_cb=self._closed,
             graceful_timeout=1,
+            logger=None,
             security=SASLPlaintext(user, password.get_secret_value()) if user and password else None,
         )
 
