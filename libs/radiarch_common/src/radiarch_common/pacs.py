@@ -1,56 +1,27 @@
-"""PACS: DICOMweb or a folder of DICOM files, behind one interface."""
+"""PACS: DICOMweb or a folder of DICOM files, behind one interface.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+Whoever reads DICOM imports from here.
+"""
 
-from pydicom import Dataset
+from pydicom import config
 
+from radiarch_common.archive import InstanceRef, Pacs, StoreReport
+from radiarch_common.pacs_folder import FolderPacs
+from radiarch_common.pacs_web import WebPacs
+from radiarch_common.settings import FolderPacsSettings, Settings
 
-@dataclass(frozen=True)
-class InstanceRef:
-    """One instance that the PACS holds."""
+__all__ = ["FolderPacs", "InstanceRef", "Pacs", "StoreReport", "WebPacs", "open_pacs"]
 
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_instance_uid: str
-    sop_class_uid: str
-    modality: str
+# pydicom's warnings about odd values quote them, and values are patient data: they must not reach a log.
+config.settings.reading_validation_mode = config.IGNORE
 
 
-@dataclass(frozen=True)
-class StoreReport:
-    """What became of a STOW: stored SOP Instance UIDs, and (UID, reason) of those that failed."""
-
-    stored: tuple[str, ...]
-    failed: tuple[tuple[str, str], ...]
-
-
-class Pacs(Protocol):
-    """A DICOM archive. Every method may raise UnavailableError; methods block and are thread-safe."""
-
-    name: str
-
-    def instances(self, study_instance_uid: str, series_instance_uid: str | None = None) -> list[InstanceRef]:
-        """Instances of a study, or of one of its series; empty when it has none."""
-        ...
-
-    def iter_series(self, study_instance_uid: str, series_instance_uid: str) -> Iterator[Dataset]:
-        """Every instance of a series, one at a time, so that a volume is never held twice."""
-        ...
-
-    def instance(self, ref: InstanceRef) -> Dataset | None:
-        """One instance whole; ``None`` when the archive does not have it."""
-        ...
-
-    def store(self, datasets: Sequence[Dataset]) -> StoreReport:
-        """Store instances; storing one that is there already leaves the old bytes."""
-        ...
-
-    def url_of(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> str | None:
-        """DICOMweb URL of an instance as users reach it; ``None`` when there is none (a folder)."""
-        ...
-
-    def ping(self) -> None:
-        """Raise UnavailableError when the archive does not answer."""
-        ...
+def open_pacs(settings: Settings) -> dict[str, Pacs]:
+    """The archives that the settings name, by name; none is contacted yet."""
+    opened: dict[str, Pacs] = {}
+    for name, pacs in settings.pacs.items():
+        if isinstance(pacs, FolderPacsSettings):
+            opened[name] = FolderPacs(name, pacs.folder)
+        else:
+            opened[name] = WebPacs(name, pacs)
+    return opened

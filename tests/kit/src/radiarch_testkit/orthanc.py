@@ -39,7 +39,7 @@ class OrthancServer:
     """
 
     username = "tester"
-    password = "tester-secret"  # noqa: S105 - of a server that lives as long as the test
+    password = "tester-secret"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -73,7 +73,7 @@ class OrthancServer:
         config = self._folder / "orthanc.json"
         config.write_text(json.dumps(self._config(plugin), indent=1))
         with (self._folder / "orthanc.log").open("ab") as log:
-            self._process = subprocess.Popen([str(server), str(config)], stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+            self._process = subprocess.Popen([str(server), str(config)], stdout=log, stderr=subprocess.STDOUT)
         self._wait_until_ready()
 
     def stop(self) -> None:
