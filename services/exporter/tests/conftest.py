@@ -86,9 +86,7 @@ def result(objects: FolderStore, case: Case) -> Result:
         uncertainty=Uncertainty(percent=1.7, voxels="PTV", batches=10),
         dvh=(_curve("BODY", 7, 2100.0, 20.0), _curve("PTV", 12, 31.5, 55.0)),
         goals=(
-            GoalResult(
-                goal=Goal(structure="PTV", metric="D95%[Gy]", op=">=", value=51.3), achieved=52.4, met=True
-            ),
+            GoalResult(goal=Goal(structure="PTV", metric="D95%[Gy]", op=">=", value=51.3), achieved=52.4, met=True),
         ),
         objective_course=(12.5, 3.0, 1.0),
         provenance=_provenance(case.sha256),

@@ -43,7 +43,7 @@ class Kind:
     series_number: int
 
 
-def new_record(  # noqa: D417 - job, case and result are told by their types
+def new_record(
     job: ExportResult, case: CaseManifest, result: ResultManifest, kind: Kind, sop_uid: str, series_uid: str
 ) -> Dataset:
     """A data set with everything that does not depend on the kind of object.
