@@ -1,11 +1,9 @@
 """A nats-server of our own: a child process on loopback, with its store in a folder."""
 
-import ctypes
 import fcntl
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,8 +13,10 @@ from typing import IO
 
 from radiarch_common.errors import RadiarchError
 
+from radiarch_standalone.ports import free_port, is_free
+from radiarch_standalone.processes import end_with_parent
+
 READY_WITHIN_S = 20.0
-_PR_SET_PDEATHSIG = 1
 
 
 class EmbeddedNatsError(RadiarchError):
@@ -63,8 +63,8 @@ class EmbeddedNats:
         """Start and wait until JetStream answers. Raises EmbeddedNatsError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._take_lock()
-        self.port = self.port or self._earlier_port() or _free_port()
-        monitor = _free_port()
+        self.port = self.port or self._earlier_port() or free_port()
+        monitor = free_port()
         config = self._folder / "nats.conf"
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{monitor}"\n'
@@ -76,7 +76,7 @@ class EmbeddedNats:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - prctl alone, before exec
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - prctl alone, before exec
         )
         log.close()
         self._wait_until_ready(monitor)
@@ -102,7 +102,7 @@ class EmbeddedNats:
     def _earlier_port(self) -> int:
         remembered = self._folder / "port"
         port = int(remembered.read_text()) if remembered.is_file() else 0
-        return port if port and _is_free(port) else 0
+        return port if port and is_free(port) else 0
 
     def _wait_until_ready(self, monitor: int) -> None:
         assert self._process is not None  # noqa: S101
@@ -119,18 +119,3 @@ class EmbeddedNats:
                 time.sleep(0.02)
         self.stop(signal.SIGKILL)
         raise EmbeddedNatsError(f"nats-server did not start; see {self._folder / 'nats-server.log'}")
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0

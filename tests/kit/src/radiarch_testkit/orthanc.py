@@ -42,7 +42,7 @@ class OrthancServer:
     password = "tester-secret"
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -69,10 +69,10 @@ class OrthancServer:
         if found is None:
             raise FileNotFoundError("Orthanc with its DICOMweb plugin is not installed")
         server, plugin = found
-        self._folder.mkdir(parents=True, exist_ok=True)
-        config = self._folder / "orthanc.json"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "orthanc.json"
         config.write_text(json.dumps(self._config(plugin), indent=1))
-        with (self._folder / "orthanc.log").open("ab") as log:
+        with (self.folder / "orthanc.log").open("ab") as log:
             self._process = subprocess.Popen([str(server), str(config)], stdout=log, stderr=subprocess.STDOUT)
         self._wait_until_ready()
 
@@ -101,8 +101,8 @@ class OrthancServer:
         return {
             "HttpPort": self._port,
             "DicomServerEnabled": False,
-            "StorageDirectory": str(self._folder / "storage"),
-            "IndexDirectory": str(self._folder / "storage"),
+            "StorageDirectory": str(self.folder / "storage"),
+            "IndexDirectory": str(self.folder / "storage"),
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": True,
             "RegisteredUsers": {self.username: self.password},
@@ -124,7 +124,7 @@ class OrthancServer:
                 answer.raise_for_status()
                 return
         self.kill()
-        raise TimeoutError(f"Orthanc did not start; see {self._folder / 'orthanc.log'}")
+        raise TimeoutError(f"Orthanc did not start; see {self.folder / 'orthanc.log'}")
 
 
 @pytest.fixture(scope="session")

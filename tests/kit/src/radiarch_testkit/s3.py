@@ -2,7 +2,6 @@
 
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import pytest
 from minio import Minio
 from pydantic import SecretStr
 from radiarch_common.settings import S3Settings
+from radiarch_standalone.ports import is_free
 from urllib3.exceptions import HTTPError
 
 from radiarch_testkit.require import require
@@ -24,14 +24,9 @@ LOOPBACK_ONLY = ("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false", "-admin
 def _free_port() -> int:
     """A port that is free with the two that ``weed mini`` derives from it: its successor, and 10,000 above."""
     for port in random.sample(range(20000, 50000), 200):
-        if all(_is_free(p) for p in (port, port + 1, port + 10000)):
+        if all(is_free(p) for p in (port, port + 1, port + 10000)):
             return port
     raise OSError("no suitable port is free")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture(scope="session")
