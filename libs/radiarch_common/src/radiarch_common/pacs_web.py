@@ -62,10 +62,9 @@ class WebPacs:
         try:
             with self._errors():
                 yield from self._client().iter_series(study_instance_uid, series_instance_uid)
-        except requests.HTTPError as error:
-            if _status(error) != 404:
-                raise
-        except UNREADABLE as error:
+        except (requests.HTTPError, *UNREADABLE) as error:
+            if isinstance(error, requests.HTTPError) and _status(error) == 404:
+                return
             self._name_the_unreadable(study_instance_uid, series_instance_uid)
             raise UnavailableError(self._who, f"a series broke off ({type(error).__name__})") from error
 
@@ -76,11 +75,10 @@ class WebPacs:
                 return self._client().retrieve_instance(
                     ref.study_instance_uid, ref.series_instance_uid, ref.sop_instance_uid
                 )
-        except requests.HTTPError as error:
-            if _status(error) != 404:
-                raise
-            return None
-        except UNREADABLE as error:
+        except (requests.HTTPError, *UNREADABLE) as error:
+            if isinstance(error, requests.HTTPError) and _status(error) == 404:
+                return None
+            # An archive that finds a file damaged says 400 or the like: it has the instance and cannot give it.
             raise unreadable(ref.sop_instance_uid, error) from error
 
     def store(self, datasets: Sequence[Dataset]) -> StoreReport:
