@@ -1,0 +1,125 @@
+"""The calculation grid, and how CT and structures come onto it.
+
+The dose is calculated inside BODY alone: what the CT shows outside of it (couch, mask, marks, air) is set to
+air, since the couch of the scanner is not that of the treatment, and noise outside must not stop protons.
+A bolus or a mask that shall count belongs into BODY.
+"""
+
+from math import ceil, floor
+
+import numpy as np
+import numpy.typing as npt
+from radiarch_common.errors import RefusedError
+from radiarch_common.geometry import Grid
+
+FloatArray = npt.NDArray[np.float32]
+
+AIR_HU = -1000.0
+_MARGIN_VOXELS = 2
+
+
+def calculation_grid(ct: Grid, body: Grid, body_occupancy: FloatArray, dose_grid_mm: float) -> Grid:
+    """The grid that dose is calculated, given out and exported on.
+
+    Spacing in plane is ``dose_grid_mm``; along z it is the multiple of the slice spacing (at least one, ties go
+    finer) nearest to it. Its origin is the centre of a CT voxel, so that every dose plane is a CT plane. It covers
+    BODY and two voxels around, as far as the CT reaches along z.
+
+    Parameters
+    ----------
+    ct
+        Grid of the CT.
+    body, body_occupancy
+        Grid of BODY's occupancy, and that: shape (z, y, x), 0..1.
+    """
+    low, high = _box_mm(body, body_occupancy)
+    slice_mm = ct.spacing_mm[2]
+    multiple = max(1, ceil(dose_grid_mm / slice_mm - 0.5))
+    spacing = (dose_grid_mm, dose_grid_mm, multiple * slice_mm)
+    origin: list[float] = []
+    size: list[int] = []
+    for axis in range(3):
+        step = ct.spacing_mm[axis]
+        margin = _MARGIN_VOXELS * spacing[axis] if axis < 2 else 0.0
+        first = max(floor((low[axis] - margin - ct.origin_mm[axis]) / step + 0.5), 0)
+        start = ct.origin_mm[axis] + first * step
+        count = ceil((high[axis] + step / 2 + margin - start) / spacing[axis] - 0.5 - 1e-6) + 1
+        if axis == 2:
+            count = min(count, (ct.size[2] - 1 - first) // multiple + 1)
+        origin.append(start)
+        size.append(max(count, 1))
+    return Grid(origin_mm=(origin[0], origin[1], origin[2]), spacing_mm=spacing, size=(size[0], size[1], size[2]))
+
+
+def ct_on_grid(
+    ct_hu: npt.NDArray[np.int16], ct: Grid, body: Grid, body_occupancy: FloatArray, grid: Grid
+) -> FloatArray:
+    """CT on the calculation grid: the mean over each voxel's volume, air outside BODY.
+
+    Parameters
+    ----------
+    ct_hu
+        Shape (z, y, x) on ``ct``, HU.
+    body_occupancy
+        Shape (z, y, x) on ``body``, a crop of ``ct``; CT voxels less than half inside are outside.
+
+    Returns
+    -------
+    Shape (z, y, x) on ``grid``, float32, HU.
+    """
+    inside = np.zeros(ct.shape, dtype=bool)
+    low = [round(float(i)) for i in ct.index_of(np.asarray([body.origin_mm]))[0]]
+    nz, ny, nx = body_occupancy.shape
+    inside[low[2] : low[2] + nz, low[1] : low[1] + ny, low[0] : low[0] + nx] = body_occupancy >= 0.5
+    hu = np.where(inside, ct_hu, np.float32(AIR_HU)).astype(np.float32)
+    covered = mean_on_grid(np.ones(ct.shape, dtype=np.float32), ct, grid)
+    mean = mean_on_grid(hu - np.float32(AIR_HU), ct, grid)
+    return np.divide(mean, covered, out=np.zeros_like(mean), where=covered > 0) + np.float32(AIR_HU)
+
+
+def occupancy_on_grid(occupancy: FloatArray, structure: Grid, grid: Grid) -> FloatArray:
+    """Share of each voxel of ``grid`` inside a structure: shape (z, y, x), float32, 0..1.
+
+    Parameters
+    ----------
+    occupancy
+        Share of each voxel of ``structure`` inside: shape (z, y, x), 0..1.
+    """
+    return mean_on_grid(occupancy, structure, grid)
+
+
+def mean_on_grid(values: FloatArray, source: Grid, grid: Grid) -> FloatArray:
+    """Mean of ``values`` over each voxel of ``grid``; 0 outside ``source``.
+
+    Shape (z, y, x) on ``source`` in, on ``grid`` out, float32. Both are boxes of boxes, so that the overlap of two
+    voxels is the product of those along each axis.
+    """
+    out = values.astype(np.float32, copy=False)
+    for axis in range(3):
+        weights = _overlap(source, grid, axis)
+        along = 2 - axis
+        out = np.moveaxis(np.tensordot(weights, out, axes=([1], [along])), 0, along)
+    return np.ascontiguousarray(out, dtype=np.float32)
+
+
+def _overlap(source: Grid, grid: Grid, axis: int) -> FloatArray:
+    """Share of each voxel of ``grid`` (rows) covered by each voxel of ``source``, along one axis."""
+    fine, coarse = source.spacing_mm[axis], grid.spacing_mm[axis]
+    near = source.axis_mm(axis)[None, :]
+    far = grid.axis_mm(axis)[:, None]
+    common = np.minimum(near + fine / 2, far + coarse / 2) - np.maximum(near - fine / 2, far - coarse / 2)
+    return (np.maximum(common, 0.0) / coarse).astype(np.float32)
+
+
+def _box_mm(grid: Grid, occupancy: FloatArray) -> tuple[list[float], list[float]]:
+    """Centres of the first and last voxels inside, x y z, mm."""
+    filled = occupancy > 0
+    if not filled.any():
+        raise RefusedError("BODY is empty.", "Contour the patient's outline.")
+    low: list[float] = []
+    high: list[float] = []
+    for axis in range(3):
+        places = np.flatnonzero(filled.any(axis=tuple(other for other in range(3) if other != 2 - axis)))
+        low.append(grid.origin_mm[axis] + grid.spacing_mm[axis] * int(places[0]))
+        high.append(grid.origin_mm[axis] + grid.spacing_mm[axis] * int(places[-1]))
+    return low, high

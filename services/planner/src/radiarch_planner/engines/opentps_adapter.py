@@ -1,0 +1,220 @@
+# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportAttributeAccessIssue=false
+# pyright: reportPrivateUsage=false, reportMissingTypeArgument=false, reportUnknownLambdaType=false
+"""The one module that imports OpenTPS, which has no types and changes the process that imports it.
+
+At import OpenTPS makes ``~/openTPS_workspace`` and a configuration below ``HOME``, replaces the handlers of
+the root logger, disables loggers and writes to stdout. It is given a home of its own while it is imported, and
+the rest is undone.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import tempfile
+import threading
+import warnings
+from collections.abc import Generator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+os.environ["MPLBACKEND"] = "Agg"
+
+import matplotlib.pyplot as _pyplot  # noqa: F401  # pyright: ignore[reportUnusedImport]  # settles its cache folder
+import numpy as np
+import numpy.typing as npt
+
+
+@contextlib.contextmanager
+def _logging_restored() -> Generator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    known = [item for item in logging.Logger.manager.loggerDict.values() if isinstance(item, logging.Logger)]
+    states = [(logger, logger.disabled, logger.level, list(logger.handlers)) for logger in known]
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for logger, disabled, own_level, own_handlers in states:
+            logger.disabled = disabled
+            logger.setLevel(own_level)
+            logger.handlers[:] = own_handlers
+        logging.getLogger("opentps").setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _home_elsewhere() -> Generator[None]:
+    home = os.environ.get("HOME")
+    with tempfile.TemporaryDirectory(prefix="radiarch-opentps-") as folder:
+        os.environ["HOME"] = folder
+        try:
+            yield
+        finally:
+            if home is None:
+                del os.environ["HOME"]
+            else:
+                os.environ["HOME"] = home
+
+
+with (
+    warnings.catch_warnings(),
+    _home_elsewhere(),
+    _logging_restored(),
+    contextlib.redirect_stdout(io.StringIO()),
+):
+    warnings.simplefilter("ignore")
+    from opentps.core.data.CTCalibrations.MCsquareCalibration import MCsquareMolecule
+    from opentps.core.data.images import CTImage
+    from opentps.core.data.MCsquare import BDL, MCsquareConfig
+    from opentps.core.data.plan import PlanProtonBeam, PlanProtonLayer, ProtonPlan
+    from opentps.core.io import mcsquareIO
+    from opentps.core.io.scannerReader import readScanner
+
+OPENTPS_VERSION = version("opentps")
+_ONE_AT_A_TIME = threading.RLock()
+_WATER_LABEL = 17
+"""MCsquare's own number of its material Water."""
+_FIELDS = (
+    "nominalEnergy meanEnergy energySpread protonsMU "
+    "weight1 spotSize1x divergence1x correlation1x spotSize1y divergence1y correlation1y "
+    "weight2 spotSize2x divergence2x correlation2x spotSize2y divergence2y correlation2y"
+).split()
+
+
+@dataclass(frozen=True)
+class BeamData:
+    """A beam data library, cut to its measured energies.
+
+    Attributes
+    ----------
+    nozzle_mm, smx_mm, smy_mm
+        Distances of nozzle exit and of the two scanning magnets from the isocentre.
+    columns
+        The library's columns by OpenTPS' names, each of shape (energies,); energies rise.
+    """
+
+    nozzle_mm: float
+    smx_mm: float
+    smy_mm: float
+    columns: dict[str, npt.NDArray[np.float64]]
+
+    def at(self, column: str, energy_mev: float) -> float:
+        """A column at a nominal energy, interpolated linearly between rows as the engine does."""
+        return float(np.interp(energy_mev, self.columns["nominalEnergy"], self.columns[column]))
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Spots of one energy for the engine: positions in mm, shape (n,), and weights that are proportional to MU."""
+
+    energy_mev: float
+    x_mm: npt.NDArray[np.float64]
+    y_mm: npt.NDArray[np.float64]
+    weight: npt.NDArray[np.float64]
+
+
+def read_beam_data(path: Path, minimum_mev: float, maximum_mev: float) -> BeamData:
+    """A beam data library from a file in MCsquare's format, rows outside the measured energies left out."""
+    with _quiet():
+        bdl = mcsquareIO.readBDL(str(path))
+    energies = np.asarray(bdl.nominalEnergy, dtype=np.float64)
+    order = np.argsort(energies, kind="stable")
+    order = order[(energies[order] >= minimum_mev) & (energies[order] <= maximum_mev)]
+    columns = {name: np.asarray(getattr(bdl, name), dtype=np.float64)[order] for name in _FIELDS}
+    return BeamData(float(bdl.nozzle_isocenter), float(bdl.smx), float(bdl.smy), columns)
+
+
+def relative_stopping_power(
+    scanner_folder: Path, hu: npt.NDArray[np.float64], energy_mev: float = 100.0
+) -> npt.NDArray[np.float64]:
+    """Proton stopping power relative to water by the calibration's tables: shape of ``hu``, (n,)."""
+    with _quiet():
+        calibration = readScanner(str(scanner_folder))
+        return np.asarray(calibration.convertHU2RSP(hu.reshape(1, -1), energy=energy_mev), dtype=np.float64)[0]
+
+
+def density_table(scanner_folder: Path) -> npt.NDArray[np.float64]:
+    """The calibration's HU to mass density table: shape (n, 2), HU and g/cm3."""
+    with _quiet():
+        hu, density = readScanner(str(scanner_folder)).getPiecewiseHU2MassDensityConversion()
+    return np.column_stack([np.asarray(hu, dtype=np.float64), np.asarray(density, dtype=np.float64)])
+
+
+def water_stopping_power() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Energies in MeV and the mass stopping power of the engine's Water, MeV cm2/g."""
+    with _quiet():
+        energies, powers = MCsquareMolecule.load(_WATER_LABEL, "default").sp.toList()
+    return np.asarray(energies, dtype=np.float64), np.asarray(powers, dtype=np.float64)
+
+
+def write_scanner(scanner_folder: Path, out: Path) -> None:
+    """Write the calibration's two tables where the engine reads them."""
+    with _quiet():
+        readScanner(str(scanner_folder)).write(str(out), "")
+
+
+def write_beam_data(data: BeamData, path: Path) -> None:
+    """Write a beam data library in MCsquare's format, without range shifters."""
+    bdl = BDL()
+    bdl.nozzle_isocenter, bdl.smx, bdl.smy = data.nozzle_mm, data.smx_mm, data.smy_mm
+    for name in _FIELDS:
+        setattr(bdl, name, data.columns[name])
+    path.write_text(bdl.mcsquareFormatted([]), encoding="ascii")
+
+
+def image(
+    hu: npt.NDArray[np.float32], origin_mm: tuple[float, float, float], spacing_mm: tuple[float, float, float]
+) -> Any:
+    """An OpenTPS image of an array of shape (z, y, x)."""
+    return CTImage(
+        imageArray=np.ascontiguousarray(hu.transpose(2, 1, 0)),
+        origin=np.asarray(origin_mm, dtype=np.float64),
+        spacing=np.asarray(spacing_mm, dtype=np.float64),
+    )
+
+
+def write_ct(ct: Any, path: Path) -> None:
+    """Write an image that ``image`` made as the engine's CT."""
+    with _quiet():
+        mcsquareIO.writeCT(ct, str(path))
+
+
+def write_plan(
+    ct: Any, angles_deg: tuple[float, float], isocentre_mm: tuple[float, float, float], spots: list[Spots], path: Path
+) -> None:
+    """Write one beam (gantry and couch angle, IEC 61217) as the engine's plan."""
+    beam = PlanProtonBeam()
+    beam.gantryAngle, beam.couchAngle = angles_deg
+    beam.isocenterPosition = list(isocentre_mm)
+    beam.rangeShifter = None
+    for part in spots:
+        layer = PlanProtonLayer(nominalEnergy=part.energy_mev)
+        layer.appendSpot(part.x_mm.tolist(), part.y_mm.tolist(), part.weight.tolist())
+        beam.appendLayer(layer)
+    plan = ProtonPlan()
+    plan.scanMode = "MODULATED"
+    plan.appendBeam(beam)
+    with _quiet():
+        mcsquareIO.writePlan(plan, str(path), ct, BDL())
+
+
+def write_config(values: dict[str, object], path: Path) -> None:
+    """Write the engine's configuration: OpenTPS' defaults, and ``values`` over them."""
+    config = MCsquareConfig()
+    unknown = sorted(set(values) - set(config.config))
+    if unknown:
+        raise KeyError(f"MCsquare has no settings {unknown}")
+    for name, value in values.items():
+        config[name] = value
+    path.write_text(config.mcsquareFormatted(), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """OpenTPS calls deprecated parts of scipy; Python's warning filters belong to no thread, hence the lock."""
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,66 @@
+"""The machine's protons: deliverable energies, their ranges in water, protons per MU, spot sizes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from radiarch_planner.engines import opentps_adapter as opentps
+from radiarch_planner.machine import Machine
+from radiarch_planner.placement import Reach
+from radiarch_planner.steering import Array
+
+_FWHM_PER_SIGMA = 2.0 * float(np.sqrt(2.0 * np.log(2.0)))
+
+
+@dataclass(frozen=True)
+class BeamModel:
+    """Beam data of a machine, and what follows from it.
+
+    Attributes
+    ----------
+    reach
+        Energies that can be delivered and their ranges in water.
+    """
+
+    data: opentps.BeamData
+    reach: Reach
+
+    @classmethod
+    def of(cls, machine: Machine) -> "BeamModel":
+        """Read the machine's beam data, measured energies only."""
+        file = machine.file
+        data = opentps.read_beam_data(machine.beam_data, file.minimum_energy_mev, file.maximum_energy_mev)
+        rows = data.columns["nominalEnergy"]
+        count = int(np.floor((rows[-1] - rows[0]) / file.energy_step_mev + 1e-6)) + 1
+        energies = np.round(rows[0] + file.energy_step_mev * np.arange(count), 6)
+        mean = np.interp(energies, rows, data.columns["meanEnergy"])
+        return cls(data, Reach(energies, range_in_water_mm(mean), (data.smx_mm, data.smy_mm)))
+
+    def protons_per_mu(self, energies_mev: Array) -> Array:
+        """Protons of one MU at nominal energies: same shape."""
+        return np.interp(energies_mev, self.data.columns["nominalEnergy"], self.data.columns["protonsMU"])
+
+    def sigma_mm(self, energy_mev: float, gaussian: int) -> tuple[float, float]:
+        """Width in air at the isocentre of the first or second Gaussian, along x and y, mm, 1 sigma."""
+        z = self.data.nozzle_mm
+        widths: list[float] = []
+        for axis in "xy":
+            size, divergence, correlation = (
+                self.data.at(f"{name}{gaussian}{axis}", energy_mev) for name in ("spotSize", "divergence", "correlation")
+            )
+            widths.append(float(np.sqrt(size**2 - 2 * correlation * size * divergence * z + (divergence * z) ** 2)))
+        return widths[0], widths[1]
+
+    def fwhm_mm(self, energy_mev: float) -> tuple[float, float]:
+        """Full width at half maximum of a spot in air at the isocentre, along x and y, mm."""
+        x, y = self.sigma_mm(energy_mev, 1)
+        return x * _FWHM_PER_SIGMA, y * _FWHM_PER_SIGMA
+
+
+def range_in_water_mm(energies_mev: Array) -> Array:
+    """Range of protons in the engine's water by continuous slowing down, which is the depth of the distal 80 %."""
+    table_mev, power = opentps.water_stopping_power()
+    fine = np.arange(0.5, table_mev[-1], 0.05)
+    slowness = 1.0 / np.interp(fine, table_mev, power)
+    csda_cm = np.concatenate([[0.0], np.cumsum((slowness[1:] + slowness[:-1]) / 2 * np.diff(fine))])
+    return np.interp(energies_mev, fine, csda_cm) * 10.0
