@@ -60,3 +60,25 @@ class QuietWatch:
             yield
         finally:
             self.timings[part] = self.timings.get(part, 0.0) + monotonic() - start
+
+
+class PartOf:
+    """A watch over a part of the work: its 0..1 is ``low``..``high`` of the whole."""
+
+    def __init__(self, whole: Watch, low: float, high: float) -> None:
+        self._whole = whole
+        self._low = low
+        self._high = high
+        self.stopping = whole.stopping
+
+    def progress(self, fraction: float, message: str, eta_seconds: float | None = None) -> None:
+        """See ``Watch.progress``."""
+        self._whole.progress(self._low + (self._high - self._low) * fraction, message, eta_seconds)
+
+    def check(self) -> None:
+        """See ``Watch.check``."""
+        self._whole.check()
+
+    def timed(self, part: str) -> AbstractContextManager[None]:
+        """See ``Watch.timed``."""
+        return self._whole.timed(part)

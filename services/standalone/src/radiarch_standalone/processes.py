@@ -17,8 +17,14 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _without_settings(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if not name.startswith("RADIARCH_")}
+
+
 class ServiceProcess:
-    """``python -m <module>`` with an environment of its own, logging into a file.
+    """``python -m <module>`` with settings of its own, logging into a file.
+
+    ``env`` holds all its ``RADIARCH_*`` variables: those of this process are not handed on.
 
     Start it from a thread that lives as long as the service shall: the kernel takes the end of the starting
     thread for the end of the parent.
@@ -46,7 +52,7 @@ class ServiceProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own modules
                 [sys.executable, "-m", self.module],
-                env=os.environ | self._env,
+                env=_without_settings(os.environ) | self._env,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

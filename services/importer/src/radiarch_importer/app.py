@@ -1,0 +1,17 @@
+"""Importer: jobs.import -> fetch the study, make a case -> jobs.plan."""
+
+from radiarch_common.messages import ImportStudy, PlanCase
+from radiarch_common.run import Run
+from radiarch_common.stage import Stage
+
+from radiarch_importer.build import build_case
+
+stage = Stage("importer", takes=ImportStudy, gives="planner")
+
+
+@stage
+def import_study(job: ImportStudy, run: Run) -> PlanCase:
+    """Make the case of one study; safe to run twice for the same job."""
+    target = job.request.spec.prescription.target
+    key = build_case(run.pacs, run.objects, job.study_instance_uid, job.segmentation_uid, target, run)
+    return PlanCase.of(job, case_key=key)
