@@ -98,7 +98,9 @@ def place_spots(
     distance = np.asarray(distance_transform_edt(~inside, sampling=spacing), dtype=np.float32)
     anatomy = Anatomy(patient.grid, stopping_power, target, distance)
     isocentre = spec.isocentre_mm or _centroid(patient.grid, target)
-    beams = tuple(_place_beam(number, beam, isocentre, anatomy, spec, reach) for number, beam in enumerate(spec.beams, 1))
+    beams = tuple(
+        _place_beam(number, beam, isocentre, anatomy, spec, reach) for number, beam in enumerate(spec.beams, 1)
+    )
     return Placement(isocentre, beams)
 
 
@@ -120,7 +122,7 @@ def _place_beam(
 def trace(frame: BeamFrame, anatomy: Anatomy, spacing_mm: float, margin_mm: float) -> Trace:
     """Follow every ray of a regular grid of spots that may meet the target or its margin."""
     near_target = np.argwhere(anatomy.distance_mm <= margin_mm)[:, ::-1]
-    places = near_target * np.asarray(anatomy.grid.spacing_mm) + np.asarray(anatomy.grid.origin_mm)
+    places = near_target.astype(np.float64) * np.asarray(anatomy.grid.spacing_mm) + np.asarray(anatomy.grid.origin_mm)
     spots = frame.spot_of(places)
     axes = [
         spacing_mm * np.arange(np.floor(low / spacing_mm), np.ceil(high / spacing_mm) + 1)
@@ -189,8 +191,8 @@ def _refuse_out_of_reach(beam: Beam, traced: Trace, reach: Reach, spacing_mm: fl
         return
     what = "shallow" if shallow >= deep else "deep"
     raise RefusedError(
-        f"The target is too {what} for beam '{beam.name}': it lies {depths.min() / 10:.1f} to {depths.max() / 10:.1f} cm "
-        f"deep in water-equivalent tissue, and the machine reaches {reach.ranges_mm[0] / 10:.1f} to "
+        f"The target is too {what} for beam '{beam.name}': it lies {depths.min() / 10:.1f} to "
+        f"{depths.max() / 10:.1f} cm deep in water-equivalent tissue, and the machine reaches {reach.ranges_mm[0] / 10:.1f} to "
         f"{reach.ranges_mm[-1] / 10:.1f} cm ({reach.energies_mev[0]:g} to {reach.energies_mev[-1]:g} MeV).",
         f"Choose gantry and couch angles along which the target lies {'deeper' if what == 'shallow' else 'less deep'}"
         + ("; range shifters are not offered yet." if what == "shallow" else "."),

@@ -30,7 +30,8 @@ def gantry_from_lps(gantry_deg: float, couch_deg: float) -> Array:
     fixed_of_gantry = np.array(
         [[np.cos(gantry), 0.0, np.sin(gantry)], [0.0, 1.0, 0.0], [-np.sin(gantry), 0.0, np.cos(gantry)]]
     )
-    return fixed_of_gantry.T @ fixed_of_couch @ _FIXED_OF_LPS
+    rotation: Array = fixed_of_gantry.T @ fixed_of_couch @ _FIXED_OF_LPS
+    return rotation
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,11 @@ class BeamFrame:
 
     @classmethod
     def of(
-        cls, isocentre_mm: tuple[float, float, float], gantry_deg: float, couch_deg: float, source_mm: tuple[float, float]
+        cls,
+        isocentre_mm: tuple[float, float, float],
+        gantry_deg: float,
+        couch_deg: float,
+        source_mm: tuple[float, float],
     ) -> "BeamFrame":
         """The frame of a beam with these angles, IEC 61217."""
         return cls(np.asarray(isocentre_mm, dtype=np.float64), gantry_from_lps(gantry_deg, couch_deg), source_mm)

@@ -89,7 +89,7 @@ def _make(folder: Path, binary: Path, materials: Path) -> None:
             path.chmod(0o755 if path.is_dir() or path.name == "MCsquare" else 0o644)
         aside.chmod(0o755)
         try:
-            os.rename(aside, folder)  # noqa: PTH104  # Path.rename tells nothing more
+            os.rename(aside, folder)
         except OSError:
             if not folder.is_dir():
                 raise

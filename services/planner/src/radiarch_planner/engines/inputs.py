@@ -6,7 +6,6 @@ its configuration, and for a block its plan, and takes its output.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,18 +50,20 @@ class BeamInputs:
     folder: Path
     grid: Grid
     low: tuple[int, int, int]
-    image: Any
+    image: object
     physics: Physics
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
-        """This part of an array (z, y, x) on the patient's grid."""
+        """The same part of an array (z, y, x) on the patient's grid."""
         x, y, z = self.low
         nx, ny, nz = self.grid.size
         return slice(z, z + nz), slice(y, y + ny), slice(x, x + nx)
 
 
-def write_inputs(folder: Path, patient: Patient, frame: BeamFrame, spots: Array, halo_mm: float, physics: Physics) -> BeamInputs:
+def write_inputs(
+    folder: Path, patient: Patient, frame: BeamFrame, spots: Array, halo_mm: float, physics: Physics
+) -> BeamInputs:
     """Write what all processes of a beam share.
 
     The CT is cropped to the beam's whole way through the patient, as wide as the spots at ``spots`` (shape (n, 2))

@@ -25,8 +25,14 @@ from radiarch_planner.engines.base import EngineBuild, FinalDose, FloatArray, Pa
 from radiarch_planner.engines.blocks import Block, blocks_of, seed_of
 from radiarch_planner.engines.build import prepare_build
 from radiarch_planner.engines.inputs import (
-    BeamInputs, Physics, read_dose, write_batch, write_beam_plan, write_block, write_inputs,
-)  # fmt: skip
+    BeamInputs,
+    Physics,
+    read_dose,
+    write_batch,
+    write_beam_plan,
+    write_block,
+    write_inputs,
+)
 from radiarch_planner.engines.processes import EngineRun, ProcessPool, Runner
 from radiarch_planner.engines.progress import Pace
 from radiarch_planner.engines.protons import BeamModel
@@ -54,9 +60,7 @@ class McsquareEngine:
         Whether nuclear interactions are simulated; off only to compare with tables of stopping power.
     """
 
-    def __init__(
-        self, settings: Settings, machine: Machine, calibration: Calibration, *, nuclear: bool = True
-    ) -> None:
+    def __init__(self, settings: Settings, machine: Machine, calibration: Calibration, *, nuclear: bool = True) -> None:
         self._work_folder = settings.work_folder
         self._build = prepare_build(settings)
         self._pool = ProcessPool(self._build, settings.engine_processes)
@@ -173,9 +177,7 @@ class McsquareEngine:
         return write_inputs(folder / f"beam-{placed.number}", patient, frame, spots, halo_mm, self._physics)
 
     def _plan_inputs(self, folder: Path, patient: Patient, beam: ResultBeam) -> BeamInputs:
-        frame = BeamFrame.of(
-            beam.isocentre_mm, beam.gantry_angle_deg, beam.couch_angle_deg, self.model.reach.source_mm
-        )
+        frame = BeamFrame.of(beam.isocentre_mm, beam.gantry_angle_deg, beam.couch_angle_deg, self.model.reach.source_mm)
         spots = np.concatenate([np.column_stack([layer.x_mm, layer.y_mm]) for layer in beam.layers])
         halo_mm = self._halo_mm([layer.energy_mev for layer in beam.layers])
         inputs = write_inputs(folder / f"beam-{beam.number}", patient, frame, spots, halo_mm, self._physics)

@@ -77,11 +77,13 @@ OPENTPS_VERSION = version("opentps")
 _ONE_AT_A_TIME = threading.RLock()
 _WATER_LABEL = 17
 """MCsquare's own number of its material Water."""
-_FIELDS = (
-    "nominalEnergy meanEnergy energySpread protonsMU "
-    "weight1 spotSize1x divergence1x correlation1x spotSize1y divergence1y correlation1y "
-    "weight2 spotSize2x divergence2x correlation2x spotSize2y divergence2y correlation2y"
-).split()
+_WIDTHS = [
+    f"{name}{gaussian}{axis}"
+    for gaussian in (1, 2)
+    for axis in ("x", "y")
+    for name in ("spotSize", "divergence", "correlation")
+]
+_FIELDS = ["nominalEnergy", "meanEnergy", "energySpread", "protonsMU", "weight1", "weight2", *_WIDTHS]
 
 
 @dataclass(frozen=True)
@@ -130,23 +132,26 @@ def read_beam_data(path: Path, minimum_mev: float, maximum_mev: float) -> BeamDa
 def relative_stopping_power(
     scanner_folder: Path, hu: npt.NDArray[np.float64], energy_mev: float = 100.0
 ) -> npt.NDArray[np.float64]:
-    """Proton stopping power relative to water by the calibration's tables: shape of ``hu``, (n,)."""
+    """Proton stopping power relative to water, as the engine has both: shape of ``hu``, (n,)."""
     with _quiet():
         calibration = readScanner(str(scanner_folder))
-        return np.asarray(calibration.convertHU2RSP(hu.reshape(1, -1), energy=energy_mev), dtype=np.float64)[0]
-
-
-def density_table(scanner_folder: Path) -> npt.NDArray[np.float64]:
-    """The calibration's HU to mass density table: shape (n, 2), HU and g/cm3."""
-    with _quiet():
-        hu, density = readScanner(str(scanner_folder)).getPiecewiseHU2MassDensityConversion()
-    return np.column_stack([np.asarray(hu, dtype=np.float64), np.asarray(density, dtype=np.float64)])
+        starts, materials = calibration.getHU2MaterialConversion()
+        density = np.asarray(calibration.convertHU2MassDensity(hu), dtype=np.float64)
+        water = np.interp(energy_mev, *water_stopping_power())
+        powers = np.array([np.interp(energy_mev, *_stopping_power(material)) for material in materials])
+    material_of = np.clip(np.searchsorted(np.asarray(starts), hu, side="right") - 1, 0, len(powers) - 1)
+    return density * powers[material_of] / water
 
 
 def water_stopping_power() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Energies in MeV and the mass stopping power of the engine's Water, MeV cm2/g."""
     with _quiet():
-        energies, powers = MCsquareMolecule.load(_WATER_LABEL, "default").sp.toList()
+        return _stopping_power(MCsquareMolecule.load(_WATER_LABEL, "default"))
+
+
+def _stopping_power(material: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:  # noqa: ANN401
+    """The table that the engine takes: PSTAR's where the material has one, else Geant4's."""
+    energies, powers = (material.pstarSP or material.sp).toList()
     return np.asarray(energies, dtype=np.float64), np.asarray(powers, dtype=np.float64)
 
 
@@ -167,7 +172,7 @@ def write_beam_data(data: BeamData, path: Path) -> None:
 
 def image(
     hu: npt.NDArray[np.float32], origin_mm: tuple[float, float, float], spacing_mm: tuple[float, float, float]
-) -> Any:
+) -> object:
     """An OpenTPS image of an array of shape (z, y, x)."""
     return CTImage(
         imageArray=np.ascontiguousarray(hu.transpose(2, 1, 0)),
@@ -176,14 +181,18 @@ def image(
     )
 
 
-def write_ct(ct: Any, path: Path) -> None:
+def write_ct(ct: object, path: Path) -> None:
     """Write an image that ``image`` made as the engine's CT."""
     with _quiet():
         mcsquareIO.writeCT(ct, str(path))
 
 
 def write_plan(
-    ct: Any, angles_deg: tuple[float, float], isocentre_mm: tuple[float, float, float], spots: list[Spots], path: Path
+    ct: object,
+    angles_deg: tuple[float, float],
+    isocentre_mm: tuple[float, float, float],
+    spots: list[Spots],
+    path: Path,
 ) -> None:
     """Write one beam (gantry and couch angle, IEC 61217) as the engine's plan."""
     beam = PlanProtonBeam()

@@ -66,10 +66,15 @@ def run_engine(build: Build, run: EngineRun, stop: threading.Event, tell: Callab
     environment = {"MCsquare_Materials_Dir": str(build.materials), "OMP_NUM_THREADS": "1", "LC_ALL": "C"}
     ends = monotonic() + run.limit_s
     with log.open("wb") as out, log.open("rb") as back:
-        process = subprocess.Popen(
-            command, cwd=run.folder, env=environment, stdin=subprocess.DEVNULL, stdout=out,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603  # the command is ours, nothing of a request is in it
+            command,
+            cwd=run.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
             while True:
                 try:

@@ -41,14 +41,19 @@ class BeamModel:
         return np.interp(energies_mev, self.data.columns["nominalEnergy"], self.data.columns["protonsMU"])
 
     def sigma_mm(self, energy_mev: float, gaussian: int) -> tuple[float, float]:
-        """Width in air at the isocentre of the first or second Gaussian, along x and y, mm, 1 sigma."""
+        """Width in air at the isocentre of the first or second Gaussian, along x and y, mm, 1 sigma.
+
+        The library tells size, divergence and their correlation at the nozzle's exit. A negative correlation is a
+        beam that narrows on its way, as seen in the engine's dose in air.
+        """
         z = self.data.nozzle_mm
         widths: list[float] = []
         for axis in "xy":
             size, divergence, correlation = (
-                self.data.at(f"{name}{gaussian}{axis}", energy_mev) for name in ("spotSize", "divergence", "correlation")
+                self.data.at(f"{name}{gaussian}{axis}", energy_mev)
+                for name in ("spotSize", "divergence", "correlation")
             )
-            widths.append(float(np.sqrt(size**2 - 2 * correlation * size * divergence * z + (divergence * z) ** 2)))
+            widths.append(float(np.sqrt(size**2 + 2 * correlation * size * divergence * z + (divergence * z) ** 2)))
         return widths[0], widths[1]
 
     def fwhm_mm(self, energy_mev: float) -> tuple[float, float]:

@@ -15,15 +15,19 @@ import numpy.typing as npt
 from radiarch_planner.engines.processes import EngineFailedError
 
 Index = npt.NDArray[np.int32]
+Words = npt.NDArray[np.uint32]
+Values = npt.NDArray[np.float32]
+Counts = npt.NDArray[np.int64]
+Places = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Columns:
     """Some columns of a sparse matrix: ``indptr`` of shape (columns + 1,), row ``indices`` and ``values``."""
 
-    indptr: npt.NDArray[np.int64]
+    indptr: Counts
     indices: Index
-    values: npt.NDArray[np.float32]
+    values: Values
 
 
 def row_lookup(rows: Index) -> Index:
@@ -37,7 +41,7 @@ def row_lookup(rows: Index) -> Index:
     return np.ascontiguousarray(rows[:, ::-1, ::-1]).reshape(-1)
 
 
-def read_columns(path: Path, lookup: Index, xy_mm: npt.NDArray[np.float64]) -> Columns:
+def read_columns(path: Path, lookup: Index, xy_mm: Places) -> Columns:
     """The beamlets of spots at ``xy_mm`` (shape (n, 2), in the order asked for), in the rows of ``lookup``.
 
     Raises
@@ -55,7 +59,7 @@ def read_columns(path: Path, lookup: Index, xy_mm: npt.NDArray[np.float64]) -> C
 
 
 @numba.njit(nogil=True)  # pyright: ignore[reportUntypedFunctionDecorator]
-def _parse(words, floats, lookup, count):  # noqa: ANN001, ANN202  # compiled by numba  # pyright: ignore
+def _parse(words: Words, floats: Values, lookup: Index, count: int) -> tuple[Counts, Index, Values, Places]:
     indptr = np.zeros(count + 1, dtype=np.int64)
     indices = np.empty(words.size, dtype=np.int32)
     values = np.empty(words.size, dtype=np.float32)

@@ -1,0 +1,58 @@
+"""The patient as the engines see it, made of a case."""
+
+from dataclasses import replace
+
+import numpy as np
+from radiarch_common.case import Case
+from radiarch_common.errors import RefusedError
+
+from radiarch_planner.dose_grid import AIR_HU, calculation_grid, ct_on_grid, occupancy_on_grid
+from radiarch_planner.engines.base import FloatArray, Patient
+from radiarch_planner.machine import Calibration
+
+_TOLERATED_CC = 0.5
+"""A few voxels of enamel or a clip beyond the calibration are set to its end, and said; more are refused."""
+
+
+def patient_of(case: Case, calibration: Calibration, dose_grid_mm: float) -> Patient:
+    """CT of a case on the calculation grid, within the limits of a CT calibration.
+
+    Raises
+    ------
+    RefusedError
+        If more than half a cubic centimetre is denser than the calibration was made for.
+    """
+    manifest = case.manifest
+    body = next(structure for structure in manifest.structures if structure.number == manifest.body)
+    occupancy = case.occupancy(body)
+    grid = calculation_grid(manifest.grid, body.grid, occupancy, dose_grid_mm)
+    hu = ct_on_grid(case.ct_hu(), manifest.grid, body.grid, occupancy, grid)
+    return within_calibration(Patient(grid, hu), calibration)
+
+
+def occupancy_of(case: Case, name: str, patient: Patient) -> FloatArray:
+    """Share of each voxel of the patient's grid inside a structure: shape (z, y, x), float32, 0..1."""
+    structure = case.manifest.structure(name)
+    return occupancy_on_grid(case.occupancy(structure), structure.grid, patient.grid)
+
+
+def within_calibration(patient: Patient, calibration: Calibration) -> Patient:
+    """The same patient with HU inside the limits of a CT calibration; see ``patient_of``."""
+    file = calibration.file
+    beyond = patient.ct_hu > file.maximum_hu
+    beyond_cc = float(np.count_nonzero(beyond)) * patient.grid.voxel_volume_cc
+    highest = float(patient.ct_hu.max())
+    if beyond_cc > _TOLERATED_CC:
+        raise RefusedError(
+            f"{beyond_cc:.1f} cm3 inside BODY lie above {file.maximum_hu:g} HU (up to {highest:.0f} HU), beyond what "
+            f"the CT calibration '{file.id}' was measured for.",
+            "Overwrite metal and its artefacts in the CT, or use a calibration that reaches further.",
+        )
+    warnings = patient.warnings
+    if beyond_cc > 0:
+        warnings += (
+            f"{beyond_cc:.2f} cm3 inside BODY above {file.maximum_hu:g} HU (up to {highest:.0f} HU) were calculated as "
+            f"{file.maximum_hu:g} HU, the end of the CT calibration '{file.id}'.",
+        )
+    clipped = np.clip(patient.ct_hu, max(file.minimum_hu, AIR_HU), file.maximum_hu)
+    return replace(patient, ct_hu=clipped.astype(np.float32, copy=False), warnings=warnings)
