@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from pydicom import Dataset
 from pydicom.tag import BaseTag
+from radiarch_common.errors import RefusedError
 from radiarch_common.pacs import InstanceRef, Pacs
 
 
@@ -45,7 +46,11 @@ def read_back(pacs: Pacs, record: Dataset) -> None:
         If the archive does not answer.
     """
     what = f"PACS '{pacs.name}': {record.Modality} {record.SOPInstanceUID}"
-    found = pacs.instance(_ref(record))
+    try:
+        found = pacs.instance(_ref(record))
+    except RefusedError as error:
+        # The connector speaks of unreadable input; here it is what we wrote, and the job's input is not at fault.
+        raise ArchiveError(f"{what} cannot be read back: {error.reason}") from error
     if found is None:
         raise ArchiveError(f"{what} is not there after it was stored")
     differing = list(differences(record, found))

@@ -41,7 +41,7 @@ def exact_ds(value: float) -> str:
 def ceiling_ds(value: float) -> str:
     """The smallest decimal string of 11 digits that is at least ``value`` (positive)."""
     number = Context(prec=11, rounding=ROUND_CEILING).create_decimal_from_float(value)
-    text = f"{number:.10E}".replace("E-0", "E-").replace("E+0", "E+")
+    text = f"{number:.10E}"
     if len(text) > DS_LENGTH:
         raise ValueError(f"{value} does not fit into a decimal string of {DS_LENGTH} characters")
     return text

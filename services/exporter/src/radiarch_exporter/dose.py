@@ -2,7 +2,7 @@
 
 References
 ----------
-DICOM PS3.3 A.18 (RT Dose IOD), C.8.8.3 (RT Dose Module).
+DICOM PS3.3 A.18 (RT Dose IOD), C.8.8.3 (RT Dose Module), C.8.8.4 (RT DVH Module).
 """
 
 import numpy as np
@@ -16,6 +16,7 @@ from radiarch_common.messages import ExportResult
 from radiarch_common.result import ResultManifest
 
 from radiarch_exporter.decimals import ceiling_ds, nearest_ds, nearest_ds_list
+from radiarch_exporter.dvh_sequence import dvh_item
 from radiarch_exporter.identity import Identity
 from radiarch_exporter.record import Kind, date_and_time, new_record, reference_to
 
@@ -74,7 +75,10 @@ def _describe(dose: Dataset, case: CaseManifest, result: ResultManifest, identit
     dose.TissueHeterogeneityCorrection = "IMAGE"
     plan = Reference(sop_class_uid=RTIonPlanStorage, sop_instance_uid=identity.plan_uid)
     dose.ReferencedRTPlanSequence = [reference_to(plan)]
-    dose.ReferencedStructureSetSequence = [reference_to(case.structure_set)]
+    if result.dvh:
+        # The standard's RT DVH Module: neither of the two without the other.
+        dose.ReferencedStructureSetSequence = [reference_to(case.structure_set)]
+        dose.DVHSequence = [dvh_item(curve) for curve in result.dvh]
 
 
 def _lay(dose: Dataset, grid: Grid) -> None:
