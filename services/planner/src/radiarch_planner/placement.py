@@ -192,8 +192,8 @@ def _refuse_out_of_reach(beam: Beam, traced: Trace, reach: Reach, spacing_mm: fl
     what = "shallow" if shallow >= deep else "deep"
     raise RefusedError(
         f"The target is too {what} for beam '{beam.name}': it lies {depths.min() / 10:.1f} to "
-        f"{depths.max() / 10:.1f} cm deep in water-equivalent tissue, and the machine reaches {reach.ranges_mm[0] / 10:.1f} to "
-        f"{reach.ranges_mm[-1] / 10:.1f} cm ({reach.energies_mev[0]:g} to {reach.energies_mev[-1]:g} MeV).",
+        f"{depths.max() / 10:.1f} cm deep in water-equivalent tissue, and the machine reaches "
+        f"{reach.ranges_mm[0] / 10:.1f} to {reach.ranges_mm[-1] / 10:.1f} cm ({reach.energies_mev[0]:g} to {reach.energies_mev[-1]:g} MeV).",
         f"Choose gantry and couch angles along which the target lies {'deeper' if what == 'shallow' else 'less deep'}"
         + ("; range shifters are not offered yet." if what == "shallow" else "."),
     )

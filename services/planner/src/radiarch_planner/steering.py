@@ -30,8 +30,7 @@ def gantry_from_lps(gantry_deg: float, couch_deg: float) -> Array:
     fixed_of_gantry = np.array(
         [[np.cos(gantry), 0.0, np.sin(gantry)], [0.0, 1.0, 0.0], [-np.sin(gantry), 0.0, np.cos(gantry)]]
     )
-    rotation: Array = fixed_of_gantry.T @ fixed_of_couch @ _FIXED_OF_LPS
-    return rotation
+    return np.linalg.multi_dot([fixed_of_gantry.T, fixed_of_couch, _FIXED_OF_LPS])
 
 
 @dataclass(frozen=True)

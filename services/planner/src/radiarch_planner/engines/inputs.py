@@ -50,7 +50,7 @@ class BeamInputs:
     folder: Path
     grid: Grid
     low: tuple[int, int, int]
-    image: object
+    image: opentps.CTImage
     physics: Physics
 
     @property

@@ -172,7 +172,7 @@ def write_beam_data(data: BeamData, path: Path) -> None:
 
 def image(
     hu: npt.NDArray[np.float32], origin_mm: tuple[float, float, float], spacing_mm: tuple[float, float, float]
-) -> object:
+) -> CTImage:
     """An OpenTPS image of an array of shape (z, y, x)."""
     return CTImage(
         imageArray=np.ascontiguousarray(hu.transpose(2, 1, 0)),
@@ -181,14 +181,14 @@ def image(
     )
 
 
-def write_ct(ct: object, path: Path) -> None:
+def write_ct(ct: CTImage, path: Path) -> None:
     """Write an image that ``image`` made as the engine's CT."""
     with _quiet():
         mcsquareIO.writeCT(ct, str(path))
 
 
 def write_plan(
-    ct: object,
+    ct: CTImage,
     angles_deg: tuple[float, float],
     isocentre_mm: tuple[float, float, float],
     spots: list[Spots],
