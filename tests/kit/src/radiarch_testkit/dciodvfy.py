@@ -29,9 +29,7 @@ def remarks(data: bytes, folder: Path) -> list[str]:
         _wrap_pixels(record)
     file = folder / "validated.dcm"
     record.save_as(file)
-    run = subprocess.run(
-        [str(program), "-new", str(file)], capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([str(program), "-new", str(file)], capture_output=True, text=True, check=False)
     lines = (run.stdout + run.stderr).splitlines()
     if run.returncode < 0 or not lines:
         raise RuntimeError(f"dciodvfy ended with {run.returncode} and judged nothing: {lines}")

@@ -1,0 +1,95 @@
+"""A plan of spots that a test chooses, through the real dose engine and the real exporter, into a folder PACS."""
+
+from pathlib import Path
+
+import numpy as np
+import radiarch_planner
+from pydicom import Dataset
+from radiarch_common.case import Case, load_case
+from radiarch_common.messages import ExportResult
+from radiarch_common.objects import FolderStore
+from radiarch_common.pacs import Pacs, open_pacs
+from radiarch_common.result import (
+    Provenance,
+    ResultBeam,
+    ResultDraft,
+    ResultManifest,
+    Uncertainty,
+    save_result,
+)
+from radiarch_common.settings import FolderPacsSettings, Settings
+from radiarch_common.watch import QuietWatch
+from radiarch_exporter.export import export_result
+from radiarch_importer.build import build_case
+from radiarch_planner.dose_grid import calculation_grid, ct_on_grid
+from radiarch_planner.engines.base import Patient
+from radiarch_planner.engines.mcsquare import McsquareEngine
+from radiarch_planner.machine import read_calibration, read_machine
+from radiarch_standalone.phantom import PhantomStudy, write_phantom
+
+from radiarch_testkit.jobs import import_job
+
+ENTRIES = Path(radiarch_planner.__file__).parent
+
+
+class Bench:
+    """The water phantom in a folder PACS, imported, and a way to irradiate it."""
+
+    def __init__(self, folder: Path, *, dose_grid_mm: float) -> None:
+        self._objects = FolderStore(folder / "objects")
+        self._settings = Settings(
+            pacs={"main": FolderPacsSettings(folder=folder / "pacs")}, work_folder=folder / "work", engine_processes=0
+        )
+        self.study: PhantomStudy = write_phantom(folder / "pacs")
+        self.pacs: Pacs = open_pacs(self._settings)["main"]
+        uids = self.study.study_instance_uid, self.study.structure_set_uid
+        key = build_case(self.pacs, self._objects, *uids, self.study.target, QuietWatch())
+        self.case: Case = load_case(self._objects, key)
+        manifest = self.case.manifest
+        body = manifest.structure(self.study.body)
+        inside = self.case.occupancy(body)
+        grid = calculation_grid(manifest.grid, body.grid, inside, dose_grid_mm)
+        self._patient = Patient(grid, ct_on_grid(self.case.ct_hu(), manifest.grid, body.grid, inside, grid))
+        machine = read_machine(ENTRIES / "machines" / "generic-pbs")
+        self.engine = McsquareEngine(self._settings, machine, read_calibration(ENTRIES / "ct_calibrations" / "water"))
+
+    def irradiate(self, beams: tuple[ResultBeam, ...], primaries: int) -> tuple[Dataset, Dataset]:
+        """RTPLAN and RTDOSE of exactly these beams, read back from the PACS."""
+        job = import_job()
+        spec = job.request.spec.model_copy(update={"primaries_final": primaries, "seed": 7})
+        dose = self.engine.final_dose(self._patient, beams, spec, QuietWatch())
+        build = self.engine.build
+        manifest = ResultManifest(
+            resolved=job.request.model_copy(update={"spec": spec}),
+            grid=self._patient.grid,
+            beams=beams,
+            uncertainty=Uncertainty(percent=1.0, voxels="not looked at in this test", batches=spec.batches),
+            dvh=(),
+            goals=(),
+            objective_course=(),
+            provenance=Provenance(
+                case_sha256=self.case.sha256,
+                software=build.software,
+                engine=build.engine,
+                engine_build=build.name,
+                engine_sha256=build.sha256,
+                cpu_vendor=build.cpu_vendor,
+                seed=spec.seed,
+                primaries_per_spot=spec.primaries_per_spot,
+                primaries_final=primaries,
+                spots=sum(len(layer.mu) for beam in beams for layer in beam.layers),
+                dose_to=build.dose_to,
+            ),
+        )
+        draft = ResultDraft(manifest, dose.dose_gy, dose.dose_gy * np.float32(spec.rbe), dose.uncertainty_gy)
+        result = save_result(self._objects, f"results/{job.job_id}/1-1-1", draft)
+        export = ExportResult.of(job, case_key=self.case.key, result_key=result.key)
+        export_result(export, self.case, result, self._objects, self.pacs, QuietWatch())
+        return self._of_modality("RTPLAN"), self._of_modality("RTDOSE")
+
+    def _of_modality(self, modality: str) -> Dataset:
+        found = [r for r in self.pacs.instances(self.study.study_instance_uid) if r.modality == modality]
+        assert len(found) == 1, f"one {modality} is expected, {len(found)} are there"
+        record = self.pacs.instance(found[0])
+        assert record is not None
+        return record
