@@ -40,6 +40,7 @@ class Structure(Model):
     """One region of interest of the structure set.
 
     ``interpreted_type`` is DICOM's RT ROI Interpreted Type (``EXTERNAL``, ``PTV``, ...), "" when unknown.
+    ``unused_contours`` counts contours that were left out because they are not closed, or not axial.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Structure(Model):
     interpreted_type: str
     volume_cc: float
     grid: Grid
+    unused_contours: int = 0
 
 
 class CaseManifest(Model):

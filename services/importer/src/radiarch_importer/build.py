@@ -1,0 +1,158 @@
+"""A study becomes a case, once."""
+
+import hashlib
+import json
+
+from radiarch_common.case import (
+    CASE_LAYOUT,
+    CaseDraft,
+    CaseManifest,
+    Reference,
+    Structure,
+    load_case,
+    save_case,
+)
+from radiarch_common.contours import occupancy, volume_cc
+from radiarch_common.errors import RefusedError
+from radiarch_common.objects import ObjectMissingError, ObjectStore
+from radiarch_common.pacs import Pacs
+from radiarch_common.part10 import UNREADABLE, unreadable
+from radiarch_common.watch import Watch
+
+from radiarch_importer.checks import check_target
+from radiarch_importer.find import Found, find
+from radiarch_importer.header import header_of
+from radiarch_importer.structures import Roi, check_frame, find_body, read_rois, warnings_of
+from radiarch_importer.volume import CtVolume, read_ct
+
+IMPORTER_LAYOUT = 1
+"""Raised whenever the same study would make another case, so that old cases are not used for it."""
+
+
+def build_case(
+    pacs: Pacs,
+    objects: ObjectStore,
+    study_instance_uid: str,
+    segmentation_uid: str | None,
+    target: str,
+    watch: Watch,
+) -> str:
+    """The key of the case of one study and one structure set; made when it is not there yet.
+
+    Parameters
+    ----------
+    segmentation_uid
+        SOP Instance UID of the RTSTRUCT; None when the study has only one.
+    target
+        Name of the structure that will be planned on; checked, not part of the case.
+
+    Raises
+    ------
+    RefusedError
+        When the study cannot be planned.
+    UnavailableError
+        When PACS or object store do not answer.
+    """
+    watch.progress(0.0, "Looking for the structure set and its CT")
+    with watch.timed("find"):
+        found = find(pacs, study_instance_uid, segmentation_uid)
+        index_key = _index_key(pacs, found)
+        case_key = _indexed(objects, index_key)
+    if case_key is None:
+        draft = _draft(pacs, found, watch)
+        watch.progress(0.9, "Storing the case")
+        with watch.timed("store"):
+            case_key = save_case(objects, draft)
+            objects.put(index_key, json.dumps({"case_key": case_key}).encode())
+    check_target(load_case(objects, case_key), target)
+    watch.progress(1.0, "The case is ready")
+    return case_key
+
+
+def _index_key(pacs: Pacs, found: Found) -> str:
+    """Where the case is noted that these instances make."""
+    made_from = {
+        "layouts": [IMPORTER_LAYOUT, CASE_LAYOUT],
+        "pacs": pacs.name,
+        "ct": sorted(ref.sop_instance_uid for ref in found.ct_refs),
+        "structure_set": found.structure_set_ref.sop_instance_uid,
+    }
+    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    return f"case-index/{digest}.json"
+
+
+def _indexed(objects: ObjectStore, index_key: str) -> str | None:
+    """The case that was noted, when it is still there."""
+    try:
+        case_key = str(json.loads(objects.get(index_key))["case_key"])
+    except ObjectMissingError:
+        return None
+    return case_key if objects.exists(f"{case_key}/case.json") else None
+
+
+def _draft(pacs: Pacs, found: Found, watch: Watch) -> CaseDraft:
+    with watch.timed("structures"):
+        try:
+            rois = read_rois(found.structure_set)
+        except UNREADABLE as error:
+            raise unreadable(found.structure_set_ref.sop_instance_uid, error) from error
+        body = find_body(rois)
+    with watch.timed("retrieve"):
+        ct = read_ct(pacs, found, watch)
+    _check_patient(found, ct)
+    check_frame(rois, ct.frame.frame_of_reference_uid)
+    with watch.timed("structures"):
+        return _assemble(found, ct, rois, body, watch)
+
+
+def _check_patient(found: Found, ct: CtVolume) -> None:
+    if str(found.structure_set.get("PatientID", "") or "").strip() != ct.frame.patient_id:
+        raise RefusedError(
+            "CT and RTSTRUCT have different PatientIDs.",
+            "Make sure that both are of one patient, and correct the identity in the PACS.",
+        )
+
+
+def _assemble(found: Found, ct: CtVolume, rois: list[Roi], body: Roi, watch: Watch) -> CaseDraft:
+    filled = {}
+    structures: list[Structure] = []
+    warnings = [] if ct.frame.patient_id else ["CT and RTSTRUCT have no PatientID: nothing proves one patient."]
+    slice_mm = ct.grid.spacing_mm[2]
+    for done, roi in enumerate(rois):
+        watch.progress(0.7 + 0.2 * done / len(rois), f"Structure {done + 1} of {len(rois)}")
+        filled[roi.number], grid = occupancy(roi.contours, ct.grid)
+        structures.append(
+            Structure(
+                number=roi.number,
+                name=roi.name,
+                interpreted_type=roi.interpreted_type,
+                volume_cc=volume_cc(roi.contours, slice_mm),
+                grid=grid,
+                unused_contours=sum(roi.unused.values()),
+            )
+        )
+        warnings += warnings_of(roi, slice_mm)
+    kvp = ct.first.get("KVP")
+    manifest = CaseManifest(
+        grid=ct.grid,
+        structures=tuple(structures),
+        body=body.number,
+        patient_position=str(ct.first.PatientPosition).strip(),
+        frame_of_reference_uid=ct.frame.frame_of_reference_uid,
+        study_instance_uid=found.study_instance_uid,
+        ct_series_instance_uid=found.ct_series_instance_uid,
+        ct_slices=ct.slices,
+        structure_set=Reference(
+            sop_class_uid=found.structure_set_ref.sop_class_uid,
+            sop_instance_uid=found.structure_set_ref.sop_instance_uid,
+        ),
+        header=header_of(ct.first),
+        manufacturer=str(ct.first.get("Manufacturer", "") or ""),
+        manufacturer_model_name=str(ct.first.get("ManufacturerModelName", "") or ""),
+        kvp=None if kvp is None else float(kvp),
+        warnings=tuple(warnings),
+        digests={},
+    )
+    return CaseDraft(
+        manifest=manifest, ct_hu=ct.hu, occupancy=filled, contours={roi.number: roi.contours for roi in rois}
+    )

@@ -1,0 +1,60 @@
+"""Whether a case can be planned on one of its structures."""
+
+import numpy as np
+import numpy.typing as npt
+from radiarch_common.case import Case, Structure
+from radiarch_common.errors import RefusedError
+
+OUTSIDE_BODY_AT_MOST = 0.05
+"""Share of the target's volume: outlines are drawn to a voxel, and margins may touch the skin."""
+
+
+def check_target(case: Case, target: str) -> None:
+    """Refuse a target that cannot be planned on.
+
+    Raises
+    ------
+    RefusedError
+        When the structure set has no such structure (the names there are are listed), when it is empty, has
+        contours that cannot be used, or lies outside the body by more than ``OUTSIDE_BODY_AT_MOST``.
+    """
+    structure = case.manifest.structure(target)
+    if structure.unused_contours:
+        raise RefusedError(
+            f"Structure '{target}' has {structure.unused_contours} contours that are not closed, or not axial.",
+            "Draw the target as closed contours on axial planes.",
+        )
+    if structure.volume_cc <= 0:
+        raise RefusedError(f"Target '{target}' is empty: it has no closed contours.", "Draw it, and export again.")
+    outside = _share_outside(case, structure)
+    if outside > OUTSIDE_BODY_AT_MOST:
+        raise RefusedError(
+            f"{outside:.1%} of target '{target}' lies outside the body or the CT; "
+            f"at most {OUTSIDE_BODY_AT_MOST:.0%} may.",
+            "Crop the target to the body, or correct the body contour.",
+        )
+
+
+def _share_outside(case: Case, target: Structure) -> float:
+    """Share of the target's volume, 0..1, that no body voxel covers."""
+    (body,) = [s for s in case.manifest.structures if s.number == case.manifest.body]
+    drawn_voxels = target.volume_cc / target.grid.voxel_volume_cc
+    covered = np.minimum(case.occupancy(target), _onto(case.occupancy(body), body, target))
+    return max(0.0, 1.0 - float(covered.sum(dtype=np.float64)) / drawn_voxels)
+
+
+def _onto(occupancy: npt.NDArray[np.float32], source: Structure, target: Structure) -> npt.NDArray[np.float32]:
+    """Occupancy of one structure on the grid of another; both are crops of the CT's grid."""
+    shift = source.grid.index_of(np.asarray([target.grid.origin_mm]))[0]
+    onto = np.zeros(target.grid.shape, np.float32)
+    taken: list[slice] = []
+    given: list[slice] = []
+    for axis in (2, 1, 0):
+        start = round(float(shift[axis]))
+        low, high = max(start, 0), min(start + target.grid.size[axis], source.grid.size[axis])
+        if high <= low:
+            return onto
+        taken.append(slice(low, high))
+        given.append(slice(low - start, high - start))
+    onto[tuple(given)] = occupancy[tuple(taken)]
+    return onto
