@@ -24,11 +24,15 @@ BRIDGED_PLANES = 2.5
 
 
 class Slab(NamedTuple):
-    """What one plane of contours stands for: ``polygons`` of shape (n, 2) mm, from ``z_low_mm`` to ``z_high_mm``."""
+    """What one plane of contours stands for: ``polygons`` of shape (n, 2) mm, from ``z_low_mm`` to ``z_high_mm``.
+
+    ``z_mm`` is where they were drawn.
+    """
 
     z_low_mm: float
     z_high_mm: float
     polygons: list[FloatArray]
+    z_mm: float
 
 
 class Gap(NamedTuple):
@@ -110,7 +114,7 @@ def slabs(contours: Sequence[Contour], slice_mm: float) -> list[Slab]:
     reach[reach * 2 > BRIDGED_PLANES * spacing] = spacing / 2
     low = z_mm - np.concatenate([[spacing / 2], reach])
     high = z_mm + np.concatenate([reach, [spacing / 2]])
-    return [Slab(float(a), float(b), p) for a, b, (_, p) in zip(low, high, planes, strict=True)]
+    return [Slab(float(a), float(b), p, float(z)) for a, b, (z, p) in zip(low, high, planes, strict=True)]
 
 
 def gaps(contours: Sequence[Contour], slice_mm: float) -> list[Gap]:

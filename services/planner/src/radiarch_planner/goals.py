@@ -1,0 +1,43 @@
+"""Goals: what a plan is judged by."""
+
+from collections.abc import Mapping, Sequence
+
+from radiarch_common.errors import RefusedError
+from radiarch_common.plans import Goal
+from radiarch_common.result import GoalResult
+
+from radiarch_planner.cumulative import CumulativeDose
+from radiarch_planner.metrics import Metric
+
+
+def metrics_asked(goals: Sequence[Goal], structure: str) -> tuple[str, ...]:
+    """The metrics that goals ask of a structure, each once."""
+    return tuple(dict.fromkeys(goal.metric for goal in goals if goal.structure == structure))
+
+
+def judge(goals: Sequence[Goal], doses: Mapping[str, CumulativeDose]) -> tuple[GoalResult, ...]:
+    """What a plan gives for each goal, in their order.
+
+    Parameters
+    ----------
+    doses
+        By structure name, Gy(RBE).
+
+    Raises
+    ------
+    RefusedError
+        If a goal names a structure that there is no dose for, or a metric that cannot be read.
+    """
+    return tuple(_judged(goal, doses) for goal in goals)
+
+
+def _judged(goal: Goal, doses: Mapping[str, CumulativeDose]) -> GoalResult:
+    dose = doses.get(goal.structure)
+    if dose is None:
+        names = ", ".join(sorted(doses))
+        raise RefusedError(
+            f"A goal names the structure '{goal.structure}', which there is no DVH of.", f"Use: {names}."
+        )
+    achieved = Metric.parse(goal.metric).evaluate(dose)
+    met = achieved >= goal.value if goal.op == ">=" else achieved <= goal.value
+    return GoalResult(goal=goal, achieved=achieved, met=met)
