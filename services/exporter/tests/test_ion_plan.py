@@ -124,9 +124,13 @@ def test_no_decimal_string_is_longer_than_the_standard_allows(plan: Dataset) -> 
 
 def test_dates_are_those_of_the_job_in_the_study_s_time_zone(job: ExportResult, case: Case, result: Result) -> None:
     assert _moment(ion_plan(job, case.manifest, result.manifest)) == datetime(2026, 3, 14, 23, 30, 15)  # noqa: DTZ001
-    header = {**case.manifest.header, "00080201": {"vr": "SH", "Value": ["+0100"]}}
-    there = case.manifest.model_copy(update={"header": header})
-    assert _moment(ion_plan(job, there, result.manifest)) == datetime(2026, 3, 15, 0, 30, 15)  # noqa: DTZ001
+    for offset, there in (
+        ("+0100", datetime(2026, 3, 15, 0, 30, 15)),  # noqa: DTZ001
+        ("-0330", datetime(2026, 3, 14, 20, 0, 15)),  # noqa: DTZ001
+    ):
+        header = {**case.manifest.header, "00080201": {"vr": "SH", "Value": [offset]}}
+        study = case.manifest.model_copy(update={"header": header})
+        assert _moment(ion_plan(job, study, result.manifest)) == there
 
 
 @pytest.mark.parametrize("mu", [0.3, 0.0, -1.0, float("nan")])

@@ -1,5 +1,6 @@
 """What every exported DICOM object has: patient, study, series, equipment, and how it becomes bytes."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta, timezone
@@ -80,9 +81,10 @@ def new_record(
 
 def date_and_time(job: ExportResult, record: Dataset) -> tuple[str, str]:
     """When the job was asked for, as DA and TM: UTC, or the time zone that the record declares."""
-    declared = str(record.get("TimezoneOffsetFromUTC", "") or "+0000")
-    minutes = int(f"{declared[0]}1") * (int(declared[1:3]) * 60 + int(declared[3:5]))
-    local = job.created_at.astimezone(timezone(timedelta(minutes=minutes)))
+    declared = re.fullmatch(r"([+-])(\d\d)(\d\d)", str(record.get("TimezoneOffsetFromUTC", "") or "+0000"))
+    sign, hours, minutes = declared.groups() if declared else ("+", "0", "0")
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    local = job.created_at.astimezone(timezone(-offset if sign == "-" else offset))
     return local.strftime("%Y%m%d"), local.strftime("%H%M%S")
 
 
