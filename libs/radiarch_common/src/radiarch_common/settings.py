@@ -60,6 +60,8 @@ class Settings(BaseSettings):
         Engine processes a planner runs at once; 0 for one per core it may use.
     default_machine, default_ct_calibration
         The deployment's own choice, for requests that name none; unset: requests must name them.
+    allow_unauthenticated
+        Let the gateway listen beyond this machine although it asks nobody who they are.
     """
 
     model_config = SettingsConfigDict(env_prefix="RADIARCH_", env_nested_delimiter="__", extra="ignore")
@@ -85,6 +87,7 @@ class Settings(BaseSettings):
     default_machine: str | None = None
     default_ct_calibration: str | None = None
     http_host: str = "127.0.0.1"
+    allow_unauthenticated: bool = False
     http_port: int = Field(default=9042, ge=0, le=65535)
     health_port: int = Field(default=0, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,0 +1,101 @@
+"""Serve the gateway: ``python -m radiarch_gateway``."""
+
+import ipaddress
+import socket
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+from radiarch_common.errors import RefusedError
+from radiarch_common.settings import Settings
+from radiarch_common.telemetry import configure_logging, get_logger
+
+from radiarch_gateway.app import create_app
+from radiarch_gateway.bootstrap import Gateway
+
+STREAMS_END_WITHIN_S = 3
+BACKGROUND_WORK_ENDED = 70
+
+log = get_logger(__name__)
+
+
+class Server(uvicorn.Server):
+    """Says where it listens, and ends when its background work has ended."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell the address: with port 0 the system has chosen."""
+        await super().startup(sockets)
+        for server in self.servers if self.started else ():
+            for place in server.sockets:
+                host, port = place.getsockname()[:2]
+                log.info("listening", host=host, port=port, url=f"http://{host}:{port}")
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to end."""
+        return await super().on_tick(counter) or bool(self._gateway.dead)
+
+
+def check_host(settings: Settings) -> None:
+    """Only this machine may call, unless the operator has said that anyone may.
+
+    Raises
+    ------
+    RefusedError
+        If the host is not loopback, and nobody has allowed that.
+    """
+    if is_loopback(settings.http_host):
+        return
+    if not settings.allow_unauthenticated:
+        raise RefusedError(
+            f"The gateway has no authentication and will not listen on '{settings.http_host}'.",
+            "Listen on 127.0.0.1, or set RADIARCH_ALLOW_UNAUTHENTICATED=1 if the network itself keeps others out.",
+        )
+    log.warning("NO AUTHENTICATION: whoever reaches this address may plan, read and cancel", host=settings.http_host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(app: FastAPI, settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status."""
+    config = uvicorn.Config(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        log_level=settings.log_level.lower(),
+        server_header=False,
+        timeout_graceful_shutdown=STREAMS_END_WITHIN_S,
+    )
+    server = Server(config, app.state.gateway)
+    server.run()
+    if not server.started:
+        return 1
+    return BACKGROUND_WORK_ENDED if app.state.gateway.dead else 0
+
+
+def main() -> None:
+    """Run with settings from the environment."""
+    settings = Settings()
+    configure_logging("gateway", settings.log_level)
+    try:
+        check_host(settings)
+    except RefusedError as error:
+        log.error("refused to start", reason=error.reason, hint=error.hint)
+        sys.exit(2)
+    sys.exit(serve(create_app(settings), settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Events to job state: each counted once, only ever forward."""
+
+import asyncio
+from datetime import timedelta
+
+from nats.aio.msg import Msg
+from pydantic import ValidationError
+from radiarch_common.bus import BUS_ERRORS
+from radiarch_common.messages import EVENT, Event, Finished, utc_now
+from radiarch_common.telemetry import get_logger
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlmodel import Session, col, delete
+
+from radiarch_gateway.artifacts.store import add_artifacts
+from radiarch_gateway.bus import Link
+from radiarch_gateway.db import Database
+from radiarch_gateway.jobs.models import JobRow, JobState
+from radiarch_gateway.jobs.state import advance
+from radiarch_gateway.mailbox import InboxRow
+
+REMEMBERED = timedelta(days=91)
+"""Longer than the event stream keeps anything."""
+AGAIN_S = 1.0
+TRIES = 3
+
+log = get_logger(__name__)
+
+
+class Aggregator:
+    """Writes what the events tell into the database.
+
+    Attributes
+    ----------
+    unreadable
+        Events that this version could not read, or that are of no job known here, since the start.
+    """
+
+    def __init__(self, database: Database, link: Link) -> None:
+        self._database = database
+        self._link = link
+        self.unreadable = 0
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        await self._forget_old()
+        async for message in self._link.state_events():
+            await self._take(message)
+
+    async def _take(self, message: Msg) -> None:
+        """One message, seen through; acked when its transaction is committed, or it is not worth one."""
+        try:
+            event = EVENT.validate_json(message.data)
+        except ValidationError as error:
+            self.unreadable += 1
+            log.error("unreadable event", subject=message.subject, errors=error.error_count())
+        else:
+            await self._until_counted(event, message)
+        try:
+            await message.ack_sync()
+        except BUS_ERRORS as error:
+            log.warning("event will come again", error=str(error) or type(error).__name__)
+
+    async def _until_counted(self, event: Event, message: Msg) -> None:
+        sequence = message.metadata.sequence.stream
+        event_id = (message.headers or {}).get("Nats-Msg-Id") or f"EVENTS:{sequence}"
+        tries = 0
+        while True:
+            try:
+                known = await asyncio.to_thread(self.count, event, event_id, sequence)
+            except (OperationalError, InterfaceError) as error:
+                log.warning("events wait for the database", error=type(error).__name__)
+            except SQLAlchemyError as error:  # a race with another gateway passes; data it cannot hold do not
+                tries += 1
+                log.error("event cannot be counted", event_id=event_id, error=type(error).__name__, tries=tries)
+                if tries >= TRIES:
+                    self.unreadable += 1
+                    return
+            else:
+                self.unreadable += not known
+                return
+            await asyncio.sleep(AGAIN_S)
+
+    def count(self, event: Event, event_id: str, sequence: int) -> bool:
+        """Count an event, once; whether its job is known here."""
+        with self._database.writing() as session:
+            if session.get(InboxRow, event_id) is not None:
+                return True
+            session.add(InboxRow(event_id=event_id, sequence=sequence, received_at=utc_now()))
+            job = session.get(JobRow, event.job_id, with_for_update=True)
+            if job is None:
+                log.warning("event of an unknown job", job_id=event.job_id, stage=event.stage, kind=event.kind)
+                return False
+            _move(session, job, event, sequence)
+        return True
+
+    async def _forget_old(self) -> None:
+        try:
+            await asyncio.to_thread(self._prune)
+        except SQLAlchemyError as error:
+            log.warning("inbox not pruned", error=type(error).__name__)
+
+    def _prune(self) -> None:
+        with self._database.writing() as session:
+            session.exec(delete(InboxRow).where(col(InboxRow.received_at) < utc_now() - REMEMBERED))
+
+
+def _move(session: Session, job: JobRow, event: Event, sequence: int) -> None:
+    ended_before = JobState(job.state).final
+    advance(job, event)
+    job.last_sequence = sequence
+    session.add(job)
+    if job.state == JobState.SUCCEEDED.value and not ended_before and isinstance(event, Finished):
+        add_artifacts(session, job.id, event.artifacts)

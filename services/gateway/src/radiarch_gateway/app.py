@@ -1,0 +1,45 @@
+"""The gateway: HTTP in, jobs on the bus, job state from events."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from radiarch_common.settings import Settings
+
+from radiarch_gateway import problems
+from radiarch_gateway.artifacts.routes import router as artifacts
+from radiarch_gateway.artifacts.store import API
+from radiarch_gateway.bootstrap import build
+from radiarch_gateway.describe import DESCRIPTION, TAGS, document
+from radiarch_gateway.info.routes import health
+from radiarch_gateway.info.routes import router as info
+from radiarch_gateway.jobs.routes import router as jobs
+from radiarch_gateway.plans.routes import router as plans
+from radiarch_gateway.stream import StreamOverError
+from radiarch_gateway.version import VERSION
+from radiarch_gateway.workflows.routes import router as workflows
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; its background work runs while it is served."""
+    gateway = build(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        async with gateway.running():
+            yield
+
+    app = FastAPI(title="Radiarch", version=VERSION, description=DESCRIPTION, openapi_tags=TAGS, lifespan=lifespan)
+    app.state.gateway = gateway
+    problems.install(app)
+    app.add_exception_handler(StreamOverError, _over)
+    for router in (info, workflows, plans, jobs, artifacts):
+        app.include_router(router, prefix=API)
+    app.include_router(health)
+    document(app)
+    return app
+
+
+def _over(_: Request, __: Exception) -> Response:
+    return Response(status_code=HTTPStatus.NO_CONTENT)

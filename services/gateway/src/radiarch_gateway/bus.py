@@ -1,0 +1,174 @@
+"""The gateway's way to the bus. It may come late, and go: plans are taken all the same."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager, suppress
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import KeyNotFoundError, NotFoundError
+from radiarch_common.bus import BUS_ERRORS, Bus, connect
+from radiarch_common.errors import UnavailableError
+from radiarch_common.messages import ImportStudy
+from radiarch_common.settings import Settings
+from radiarch_common.telemetry import get_logger
+from radiarch_common.topology import (
+    CANCEL,
+    CATALOGUE,
+    CATALOGUE_KEY,
+    EVENTS,
+    GATEWAY_DURABLE,
+    WORKERS,
+    cancel_subject,
+)
+
+AGAIN_S = 0.5
+QUICK_S = 2.0
+FETCH_S = 5.0
+VIEWER_TTL_S = 60.0
+
+log = get_logger(__name__)
+
+Subscription = JetStreamContext.PullSubscription
+
+
+class Link:
+    """One connection, made in the background and kept for ever."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bus: Bus | None = None
+        self._made = asyncio.Event()
+
+    async def keep(self) -> None:
+        """Connect, and hold the connection until cancelled."""
+        client = await connect(self._settings, "gateway")
+        self._bus = Bus(client)
+        self._made.set()
+        log.info("bus connected")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._bus = None
+            await _close(client)
+
+    @property
+    def up(self) -> bool:
+        """Whether the bus is connected now."""
+        return self._bus is not None and self._bus.client.is_connected
+
+    def now(self) -> Bus:
+        """The bus, if it is connected at this moment. Raises UnavailableError."""
+        if self._bus is None or not self._bus.client.is_connected:
+            raise UnavailableError("message bus", "not connected")
+        return self._bus
+
+    async def bus(self) -> Bus:
+        """The bus, waited for."""
+        await self._made.wait()
+        while not self.up:  # noqa: ASYNC110 - the client tells nobody when it is connected again
+            await asyncio.sleep(AGAIN_S / 5)
+        return self.now()
+
+    async def send_job(self, job: ImportStudy) -> None:
+        """Hand a job to the importer; stored when this returns."""
+        await (await self.bus()).send_job("importer", job)
+
+    async def send_cancel(self, job_id: str) -> None:
+        """Say that a job shall stop: for good in the bucket, at once on the wire."""
+        bus = await self.bus()
+        await (await bus.bucket(CANCEL)).put(job_id, b"")
+        await bus.client.publish(cancel_subject(job_id), b"")
+
+    async def catalogue(self) -> bytes | None:
+        """What the planners offer; ``None`` when none has said so. Raises UnavailableError."""
+        bus = self.now()
+        try:
+            async with asyncio.timeout(QUICK_S):
+                return (await (await bus.bucket(CATALOGUE)).get(CATALOGUE_KEY)).value
+        except NotFoundError:  # no entry, or no bucket yet
+            return None
+        except BUS_ERRORS as error:
+            raise UnavailableError("message bus", str(error)) from error
+
+    async def workers(self) -> dict[str, int]:
+        """Living workers by stage. Raises UnavailableError."""
+        bus = self.now()
+        try:
+            async with asyncio.timeout(QUICK_S):
+                names = await (await bus.bucket(WORKERS)).keys()
+        except (NotFoundError, KeyNotFoundError):
+            names = []
+        except BUS_ERRORS as error:
+            raise UnavailableError("message bus", str(error)) from error
+        stages = [name.split(".", 1)[0] for name in names]
+        return {stage: stages.count(stage) for stage in sorted(set(stages))}
+
+    async def ping(self) -> None:
+        """A round trip. Raises UnavailableError."""
+        try:
+            await self.now().client.flush(timeout=int(QUICK_S))
+        except BUS_ERRORS as error:
+            raise UnavailableError("message bus", str(error)) from error
+
+    async def state_events(self) -> AsyncGenerator[Msg]:
+        """Every event once more than never, in order, for ever; the receiver acks each."""
+        while True:
+            try:
+                bus = await self.bus()
+                await bus.js.consumer_info(EVENTS, GATEWAY_DURABLE)
+                subscription = await bus.js.pull_subscribe_bind(consumer=GATEWAY_DURABLE, stream=EVENTS)
+                async with aclosing(_messages(subscription)) as messages:
+                    async for message in messages:
+                        if message is not None:
+                            yield message
+            except BUS_ERRORS as error:
+                log.warning("events are not to be had; trying again", error=str(error) or type(error).__name__)
+                await asyncio.sleep(AGAIN_S)
+
+    @asynccontextmanager
+    async def job_events(self, job_id: str, after: int) -> AsyncGenerator[Subscription]:
+        """One viewer's events of one job, those after a place in the stream; unacknowledged."""
+        bus = await self.bus()
+        held = (await bus.js.stream_info(EVENTS)).state.last_seq
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            # A place beyond the end is of a stream that was made anew: from its start, then.
+            opt_start_seq=after + 1 if after <= held else 1,
+            ack_policy=AckPolicy.NONE,
+            inactive_threshold=VIEWER_TTL_S,
+            mem_storage=True,
+        )
+        subscription = await bus.js.pull_subscribe(f"events.{job_id}.*.*", stream=EVENTS, config=config)
+        try:
+            yield subscription
+        finally:
+            with suppress(*BUS_ERRORS):
+                name = (await subscription.consumer_info()).name
+                await subscription.unsubscribe()
+                await bus.js.delete_consumer(EVENTS, name)
+
+
+async def next_message(subscription: Subscription, timeout_s: float) -> Msg | None:
+    """The next message, or ``None`` when none came in time."""
+    try:
+        found = await subscription.fetch(1, timeout=timeout_s)
+    except TimeoutError:
+        return None
+    return found[0] if found else None
+
+
+async def _messages(subscription: Subscription) -> AsyncGenerator[Msg | None]:
+    try:
+        while True:
+            yield await next_message(subscription, FETCH_S)
+    finally:
+        with suppress(*BUS_ERRORS):
+            await subscription.unsubscribe()
+
+
+async def _close(client: Client) -> None:
+    with suppress(*BUS_ERRORS):
+        await client.close()

@@ -1,0 +1,65 @@
+"""The API's own description, OpenAPI 3.1."""
+
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from radiarch_common.settings import Settings
+
+from radiarch_gateway.problems import Problem
+
+DESCRIPTION = """Radiotherapy planning as a service: ask for a plan on a study in a PACS, follow its job, and
+find the RT Plan, the RT Dose, the DVH and the goals in the PACS and here.
+
+**Not for treatment.** Every plan is UNAPPROVED, with intent RESEARCH.
+
+Errors are `application/problem+json` (RFC 9457)."""
+
+TAGS: list[dict[str, Any]] = [
+    {"name": "plans", "description": "Ask for a plan; see what came of it."},
+    {"name": "jobs", "description": "Where the work on a plan is; follow it, stop it."},
+    {"name": "artifacts", "description": "The files of a plan."},
+    {"name": "workflows", "description": "What planners offer."},
+    {"name": "info", "description": "This deployment."},
+    {"name": "health", "description": "For whoever runs the gateway."},
+]
+
+
+def document(app: FastAPI) -> None:
+    """Have the application describe its problems too."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = get_openapi(
+                title=app.title, version=app.version, description=app.description, tags=TAGS, routes=app.routes
+            )
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            parts = found["components"]["schemas"]
+            parts |= problem.pop("$defs", {})
+            parts["Problem"] = problem
+            app.openapi_schema = found
+        return app.openapi_schema
+
+    app.openapi = openapi
+
+
+def committed() -> str:
+    """The document as it is committed; it depends on no setting."""
+    from radiarch_gateway.app import create_app  # noqa: PLC0415 - app imports this module
+
+    with TemporaryDirectory() as folder:
+        app = create_app(Settings(database_url="sqlite://", objects_folder=Path(folder), s3=None, pacs={}))
+        return json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write the document to the file that is named: ``python -m radiarch_gateway.describe openapi.json``."""
+    Path(sys.argv[1]).write_text(committed(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

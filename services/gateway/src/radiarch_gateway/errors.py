@@ -1,0 +1,43 @@
+"""What the gateway answers with instead of doing as asked; ``problems.py`` turns these into HTTP."""
+
+from pydantic import BaseModel, Field
+from radiarch_common.errors import RadiarchError
+
+
+class FieldError(BaseModel):
+    """One thing wrong with one field of a request."""
+
+    field: str = Field(description="Dotted path, such as `overrides.spot_spacing_mm`.")
+    message: str = Field(description="What is wrong.")
+    allowed: str | None = Field(default=None, description="What would be accepted.")
+
+
+class InvalidRequestError(RadiarchError):
+    """The request cannot become a job; every field that is wrong is named."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+        self.errors = errors
+
+
+class MissingError(RadiarchError):
+    """There is no such plan, job or artifact."""
+
+    def __init__(self, what: str, name: str) -> None:
+        super().__init__(f"There is no {what} '{name}'.")
+
+
+class ConflictError(RadiarchError):
+    """The request contradicts what is already so."""
+
+
+class NotReadyError(RadiarchError):
+    """A part that the answer needs is not there yet; the same request may succeed later."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class DamagedError(RadiarchError):
+    """Stored bytes are not what was stored."""

@@ -1,0 +1,1 @@
+"""Info and health: what this deployment is and whom it reaches."""

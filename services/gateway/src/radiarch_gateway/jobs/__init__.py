@@ -1,0 +1,1 @@
+"""Jobs: where the work on a plan is."""

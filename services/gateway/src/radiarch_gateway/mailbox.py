@@ -1,0 +1,35 @@
+"""The outbox and inbox tables: what is still to be said on the bus, and what was heard there."""
+
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import BigInteger
+from sqlmodel import Field, SQLModel
+
+from radiarch_gateway.db import UtcDateTime
+
+Errand = Literal["job", "cancel", "event"]
+
+
+class OutboxRow(SQLModel, table=True):
+    """Written in the transaction of what it tells; removed once the bus has stored it."""
+
+    __tablename__ = "outbox"  # pyright: ignore[reportAssignmentType] - SQLModel declares it as a property
+
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: int | None = Field(default=None, primary_key=True)
+    errand: str = Field(max_length=16)
+    job_id: str = Field(index=True, max_length=40)
+    payload: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class InboxRow(SQLModel, table=True):
+    """An event that has been counted: heard again, it changes nothing."""
+
+    __tablename__ = "inbox"  # pyright: ignore[reportAssignmentType] - SQLModel declares it as a property
+
+    event_id: str = Field(primary_key=True, max_length=255)
+    sequence: int = Field(sa_type=BigInteger)
+    received_at: datetime = Field(sa_type=UtcDateTime, index=True)

@@ -1,0 +1,18 @@
+"""Alembic's environment: on the connection it is handed, over every table of the gateway."""
+
+from alembic import context
+
+from radiarch_gateway.artifacts.models import ArtifactRow
+from radiarch_gateway.jobs.models import JobRow
+from radiarch_gateway.mailbox import InboxRow, OutboxRow
+from radiarch_gateway.plans.models import PlanRow
+
+TABLES = (PlanRow, JobRow, ArtifactRow, OutboxRow, InboxRow)
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=TABLES[0].metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+context.run_migrations()

@@ -1,0 +1,127 @@
+"""What the database decided and the bus must hear: sent until the bus has stored it.
+
+Rows are written in the transaction of what they tell. Several gateways may send the same row: a job bears
+its message id, a cancel and a closing event say the same thing twice.
+"""
+
+import asyncio
+from datetime import datetime
+from typing import assert_never
+
+from pydantic import TypeAdapter
+from radiarch_common.bus import BUS_ERRORS
+from radiarch_common.messages import EVENT, Cancelled, ImportStudy, utc_now
+from radiarch_common.telemetry import get_logger
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session, col, delete, select
+
+from radiarch_gateway.bus import Link
+from radiarch_gateway.db import Database
+from radiarch_gateway.jobs.models import JobRow, JobState
+from radiarch_gateway.mailbox import Errand, OutboxRow
+
+POLL_S = 1.0
+AGAIN_S = 1.0
+BATCH = 50
+HANDED_OVER = "Queued for the importer."
+
+_ERRAND: TypeAdapter[Errand] = TypeAdapter(Errand)
+
+log = get_logger(__name__)
+
+
+def put_job(session: Session, job: ImportStudy) -> None:
+    """Have a job published once this transaction is committed."""
+    _put(session, "job", job.job_id, job.model_dump_json(), job.created_at)
+
+
+def put_cancel(session: Session, job_id: str) -> None:
+    """Have every stage told that a job shall stop."""
+    _put(session, "cancel", job_id, "", utc_now())
+
+
+def put_cancelled(session: Session, event: Cancelled) -> None:
+    """Have those who follow a job told that it ended here."""
+    _put(session, "event", event.job_id, event.model_dump_json(), event.at)
+
+
+def take_back_job(session: Session, job_id: str) -> bool:
+    """Remove a job that is not known to be published; whether there was one."""
+    rows = session.exec(select(OutboxRow).where(OutboxRow.job_id == job_id, OutboxRow.errand == "job")).all()
+    for row in rows:
+        session.delete(row)
+    return bool(rows)
+
+
+def _put(session: Session, errand: Errand, job_id: str, payload: str, at: datetime) -> None:
+    session.add(OutboxRow(errand=errand, job_id=job_id, payload=payload, created_at=at))
+
+
+class Relay:
+    """Sends what lies in the outbox, in its order, for ever."""
+
+    def __init__(self, database: Database, link: Link) -> None:
+        self._database = database
+        self._link = link
+        self._more = asyncio.Event()
+
+    def wake(self) -> None:
+        """There is something new."""
+        self._more.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            self._more.clear()
+            try:
+                await self._link.bus()
+                sent = await self._send_some()
+            except BUS_ERRORS as error:
+                log.warning("outbox waits for the bus", error=str(error) or type(error).__name__)
+                await asyncio.sleep(AGAIN_S)
+            except SQLAlchemyError as error:
+                log.warning("outbox waits for the database", error=type(error).__name__)
+                await asyncio.sleep(AGAIN_S)
+            else:
+                if sent < BATCH:
+                    await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_S):
+                await self._more.wait()
+        except TimeoutError:
+            return
+
+    async def _send_some(self) -> int:
+        rows = await asyncio.to_thread(self._pending)
+        for row in rows:
+            await self._send(row)
+            await asyncio.to_thread(self._sent, row)
+        return len(rows)
+
+    async def _send(self, row: OutboxRow) -> None:
+        errand = _ERRAND.validate_python(row.errand)
+        if errand == "job":
+            await self._link.send_job(ImportStudy.model_validate_json(row.payload))
+        elif errand == "cancel":
+            await self._link.send_cancel(row.job_id)
+        elif errand == "event":
+            event = EVENT.validate_json(row.payload)
+            message_id = f"{event.job_id}:{event.run}:{event.stage}:{event.kind}"
+            await (await self._link.bus()).send_event(event, message_id)
+        else:
+            assert_never(errand)
+        log.info("sent", errand=row.errand, job_id=row.job_id)
+
+    def _pending(self) -> list[OutboxRow]:
+        with self._database.reading() as session:
+            return list(session.exec(select(OutboxRow).order_by(col(OutboxRow.id)).limit(BATCH)).all())
+
+    def _sent(self, row: OutboxRow) -> None:
+        with self._database.writing() as session:
+            session.exec(delete(OutboxRow).where(col(OutboxRow.id) == row.id))
+            job = session.get(JobRow, row.job_id, with_for_update=True) if row.errand == "job" else None
+            if job is not None and job.state == JobState.QUEUED.value and not job.cancel_requested:
+                job.message = HANDED_OVER
+                job.updated_at = utc_now()

@@ -1,0 +1,1 @@
+"""Plans: what is asked for, and what came of it."""

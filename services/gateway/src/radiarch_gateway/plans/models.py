@@ -1,0 +1,33 @@
+"""The plans table."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column
+from sqlmodel import Field, SQLModel
+
+from radiarch_gateway.db import UtcDateTime
+
+
+class PlanRow(SQLModel, table=True):
+    """A plan request, as asked and as resolved. Its one job bears the same id.
+
+    Attributes
+    ----------
+    id
+        Rises with time, so that newest first is by id.
+    idempotency_key, body_sha256
+        The client's key, and the digest of the body it came with.
+    """
+
+    __tablename__ = "plans"  # pyright: ignore[reportAssignmentType] - SQLModel declares it as a property
+
+    id: str = Field(primary_key=True, max_length=40)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    study_instance_uid: str = Field(max_length=64, index=True)
+    segmentation_uid: str | None = Field(default=None, max_length=64)
+    pacs: str = Field(max_length=64)
+    requested: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    resolved: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    idempotency_key: str | None = Field(default=None, max_length=255, unique=True)
+    body_sha256: str = Field(max_length=64)

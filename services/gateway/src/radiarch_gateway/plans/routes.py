@@ -1,0 +1,103 @@
+"""``/plans``: ask for a plan, see what came of it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from starlette.concurrency import run_in_threadpool
+
+from radiarch_gateway.bootstrap import Gateway, GatewayDep
+from radiarch_gateway.errors import FieldError, InvalidRequestError
+from radiarch_gateway.jobs.routes import cancel_job
+from radiarch_gateway.jobs.views import JobView
+from radiarch_gateway.plans.request import PlanRequest
+from radiarch_gateway.plans.store import Order, plan_view, plans_page, take, taken_before
+from radiarch_gateway.plans.views import PlanAccepted, PlanPage, PlanView
+from radiarch_gateway.problems import problems
+from radiarch_gateway.workflows.resolve import resolve
+
+router = APIRouter(prefix="/plans", tags=["plans"])
+
+PlanId = Annotated[str, Path(description="As `POST /plans` answered.", max_length=40)]
+Key = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The client's own name for this request: made again with it, no second plan is made.",
+    ),
+]
+
+
+@router.post(
+    "",
+    summary="Ask for a plan",
+    status_code=202,
+    responses={
+        202: {
+            "description": "Taken: the job is queued.",
+            "headers": {"Location": {"description": "The plan.", "schema": {"type": "string"}}},
+        },
+        **problems(409, 422, 503),
+    },
+)
+async def create_plan(
+    gateway: GatewayDep, request: PlanRequest, response: Response, idempotency_key: Key = None
+) -> PlanAccepted:
+    """Resolve a request and queue its job.
+
+    Every number that will be used is in the answer, with where it came from. What cannot be planned whatever
+    the images show is refused here, field by field; what only the images can tell is refused by the job.
+    """
+    accepted = await run_in_threadpool(_again, gateway, idempotency_key, request)
+    if accepted is None:
+        order = Order(
+            request=request,
+            resolved=resolve(request, await gateway.catalogues.current(), gateway.settings),
+            pacs=_pacs(gateway, request.pacs),
+            idempotency_key=idempotency_key,
+        )
+        accepted, _ = await run_in_threadpool(take, gateway.database, order, gateway.settings)
+        gateway.relay.wake()
+    response.headers["Location"] = accepted.plan_url
+    return accepted
+
+
+def _again(gateway: Gateway, key: str | None, request: PlanRequest) -> PlanAccepted | None:
+    if key is None:
+        return None
+    with gateway.database.reading() as session:
+        return taken_before(session, key, request)
+
+
+def _pacs(gateway: Gateway, requested: str | None) -> str:
+    name = gateway.settings.default_pacs if requested is None else requested
+    known = sorted(gateway.settings.pacs)
+    if name not in known:
+        message = f"There is no PACS connector '{name}' here."
+        allowed = "one of: " + (", ".join(known) or "none is configured")
+        raise InvalidRequestError([FieldError(field="pacs", message=message, allowed=allowed)])
+    return name
+
+
+@router.get("", summary="List plans", responses=problems(422))
+def list_plans(
+    gateway: GatewayDep,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(max_length=40, description="`next_cursor` of the page before.")] = None,
+) -> PlanPage:
+    """Plans, newest first."""
+    with gateway.database.reading() as session:
+        return plans_page(session, limit, cursor)
+
+
+@router.get("/{plan_id}", summary="See a plan", responses=problems(404, 422))
+def get_plan(gateway: GatewayDep, plan_id: PlanId) -> PlanView:
+    """The request as asked and as resolved, its job, its files, its DVH metrics and goals."""
+    return plan_view(gateway.database, plan_id, gateway.objects)
+
+
+@router.delete("/{plan_id}", summary="Cancel a plan", status_code=202, responses=problems(404, 409, 422))
+def delete_plan(gateway: GatewayDep, plan_id: PlanId) -> JobView:
+    """The same as `POST /jobs/{id}/cancel`; what was planned is kept."""
+    return cancel_job(gateway, plan_id)

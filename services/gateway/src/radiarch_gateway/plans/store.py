@@ -1,0 +1,185 @@
+"""Plans in the database: taken once, found, listed."""
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from radiarch_common.messages import ImportStudy, utc_now
+from radiarch_common.objects import ObjectStore
+from radiarch_common.plans import ResolvedPlan
+from radiarch_common.settings import Settings
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from radiarch_gateway.artifacts.store import API, artifacts_of
+from radiarch_gateway.artifacts.store import view as artifact_view
+from radiarch_gateway.db import Database
+from radiarch_gateway.errors import ConflictError, MissingError
+from radiarch_gateway.jobs.models import JobRow
+from radiarch_gateway.jobs.views import job_summary, job_view
+from radiarch_gateway.outbox import put_job
+from radiarch_gateway.plans.models import PlanRow
+from radiarch_gateway.plans.outcome import outcome
+from radiarch_gateway.plans.request import PlanRequest
+from radiarch_gateway.plans.views import PlanAccepted, PlanPage, PlanSummary, PlanView
+
+WAITING = "Accepted; waiting for the message bus."
+
+
+@dataclass(frozen=True)
+class Order:
+    """A plan request ready to be taken."""
+
+    request: PlanRequest
+    resolved: ResolvedPlan
+    pacs: str
+    idempotency_key: str | None
+
+
+def new_id(at: datetime) -> str:
+    """A UUID of version 7 as 32 hexadecimal digits: sorts by time, to the millisecond."""
+    milliseconds = int(at.timestamp() * 1000)
+    random = secrets.randbits(74)
+    number = milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (2**62 - 1)
+    return f"{number:032x}"
+
+
+def body_sha256(request: PlanRequest) -> str:
+    """Digest of a body: the same for the same fields in any order and spacing."""
+    return hashlib.sha256(
+        json.dumps(request.model_dump(mode="json", exclude_unset=True), sort_keys=True).encode()
+    ).hexdigest()
+
+
+def taken_before(session: Session, key: str, request: PlanRequest) -> PlanAccepted | None:
+    """The answer given to this key before. Raises ConflictError when it came with another body."""
+    row = session.exec(select(PlanRow).where(PlanRow.idempotency_key == key)).one_or_none()
+    if row is None:
+        return None
+    if row.body_sha256 != body_sha256(request):
+        raise ConflictError("This Idempotency-Key was used before, with another body.")
+    return _accepted(row, _job_of(session, row))
+
+
+def take(database: Database, order: Order, settings: Settings) -> tuple[PlanAccepted, bool]:
+    """Store plan, job and what the bus must hear in one transaction; ``False``: it was taken before."""
+    try:
+        with database.writing() as session:
+            return _store(session, order, settings), True
+    except IntegrityError:
+        if order.idempotency_key is None:
+            raise
+    with database.reading() as session:  # another request with this key was quicker
+        found = taken_before(session, order.idempotency_key, order.request)
+    if found is None:
+        raise ConflictError("A request with this Idempotency-Key is being taken; ask again.")
+    return found, False
+
+
+def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
+    now = utc_now()
+    request = order.request
+    plan = PlanRow(
+        id=new_id(now),
+        created_at=now,
+        study_instance_uid=request.study_instance_uid,
+        segmentation_uid=request.segmentation_uid,
+        pacs=order.pacs,
+        requested=request.model_dump(mode="json", exclude_unset=True),
+        resolved=order.resolved.model_dump(mode="json"),
+        idempotency_key=order.idempotency_key,
+        body_sha256=body_sha256(request),
+    )
+    deadline = now + timedelta(hours=settings.job_deadline_h)
+    job = JobRow(id=plan.id, created_at=now, updated_at=now, deadline=deadline, message=WAITING)
+    session.add(plan)
+    session.flush()
+    session.add(job)
+    session.flush()
+    put_job(
+        session,
+        ImportStudy(
+            job_id=plan.id,
+            run=job.run,
+            created_at=now,
+            deadline=deadline,
+            pacs=order.pacs,
+            request=order.resolved,
+            study_instance_uid=request.study_instance_uid,
+            segmentation_uid=request.segmentation_uid,
+        ),
+    )
+    return _accepted(plan, job)
+
+
+def _accepted(plan: PlanRow, job: JobRow) -> PlanAccepted:
+    return PlanAccepted(
+        id=plan.id,
+        job_id=job.id,
+        created_at=plan.created_at,
+        deadline=job.deadline,
+        plan_url=f"{API}/plans/{plan.id}",
+        job_url=f"{API}/jobs/{job.id}",
+        events_url=f"{API}/jobs/{job.id}/events",
+        resolved=ResolvedPlan.model_validate(plan.resolved),
+    )
+
+
+def plan_view(database: Database, plan_id: str, objects: ObjectStore) -> PlanView:
+    """A plan whole; no connection is held while the object store is read. Raises MissingError."""
+    with database.reading() as session:
+        row = session.get(PlanRow, plan_id)
+        if row is None:
+            raise MissingError("plan", plan_id)
+        job = _job_of(session, row)
+        artifacts = artifacts_of(session, row.id)
+    found, missing = outcome(objects, artifacts)
+    return PlanView(
+        id=row.id,
+        created_at=row.created_at,
+        study_instance_uid=row.study_instance_uid,
+        segmentation_uid=row.segmentation_uid,
+        pacs=row.pacs,
+        requested=row.requested,
+        resolved=ResolvedPlan.model_validate(row.resolved),
+        job=job_view(job),
+        artifacts=[artifact_view(artifact) for artifact in artifacts],
+        outcome=found,
+        outcome_missing=missing,
+    )
+
+
+def plans_page(session: Session, limit: int, cursor: str | None) -> PlanPage:
+    """Some plans, newest first, those before ``cursor``."""
+    statement = select(PlanRow, JobRow).join(JobRow).order_by(col(PlanRow.id).desc()).limit(limit + 1)
+    if cursor is not None:
+        statement = statement.where(col(PlanRow.id) < cursor)
+    rows = list(session.exec(statement).all())
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return PlanPage(items=[_summary(plan, job) for plan, job in rows], next_cursor=rows[-1][0].id if more else None)
+
+
+def _summary(plan: PlanRow, job: JobRow) -> PlanSummary:
+    resolved = ResolvedPlan.model_validate(plan.resolved)
+    prescription = resolved.spec.prescription
+    return PlanSummary(
+        id=plan.id,
+        created_at=plan.created_at,
+        study_instance_uid=plan.study_instance_uid,
+        workflow=resolved.workflow.id,
+        machine=resolved.machine.id,
+        target=prescription.target,
+        dose_gy_rbe=prescription.dose_gy_rbe,
+        fractions=prescription.fractions,
+        job=job_summary(job),
+    )
+
+
+def _job_of(session: Session, plan: PlanRow) -> JobRow:
+    job = session.get(JobRow, plan.id)
+    if job is None:
+        raise MissingError("job", plan.id)
+    return job

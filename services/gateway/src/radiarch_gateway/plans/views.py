@@ -1,0 +1,61 @@
+"""Plans as users see them."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from radiarch_common.plans import ResolvedPlan
+
+from radiarch_gateway.artifacts.models import ArtifactView
+from radiarch_gateway.jobs.views import JobSummary, JobView
+from radiarch_gateway.plans.outcome import Outcome
+
+
+class PlanAccepted(BaseModel):
+    """A plan that was taken: the same answer however often the same request is made."""
+
+    id: str
+    job_id: str
+    created_at: datetime
+    deadline: datetime
+    plan_url: str
+    job_url: str
+    events_url: str
+    resolved: ResolvedPlan
+
+
+class PlanSummary(BaseModel):
+    """A plan in a list."""
+
+    id: str
+    created_at: datetime
+    study_instance_uid: str
+    workflow: str
+    machine: str
+    target: str
+    dose_gy_rbe: float
+    fractions: int
+    job: JobSummary
+
+
+class PlanPage(BaseModel):
+    """Some plans, newest first."""
+
+    items: list[PlanSummary]
+    next_cursor: str | None = Field(default=None, description="Ask with it for older ones; nothing: that was all.")
+
+
+class PlanView(BaseModel):
+    """A plan whole: what was asked, what was used, where it is, what came of it."""
+
+    id: str
+    created_at: datetime
+    study_instance_uid: str
+    segmentation_uid: str | None = Field(description="`null`: the study's only structure set.")
+    pacs: str
+    requested: dict[str, Any] = Field(description="The request as it came.")
+    resolved: ResolvedPlan = Field(description="Every number that is used, and where it came from.")
+    job: JobView
+    artifacts: list[ArtifactView]
+    outcome: Outcome | None = Field(description="Metrics and goals; `null` until the plan is ready.")
+    outcome_missing: str | None = Field(default=None, description="Why a finished plan's outcome cannot be shown now.")

@@ -1,0 +1,137 @@
+"""Errors as ``application/problem+json`` (RFC 9457), here and nowhere else."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from radiarch_common.errors import UnavailableError
+from radiarch_common.telemetry import get_logger
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+
+from radiarch_gateway.errors import (
+    ConflictError,
+    DamagedError,
+    FieldError,
+    InvalidRequestError,
+    MissingError,
+    NotReadyError,
+)
+from radiarch_gateway.field_errors import field_errors
+
+MEDIA_TYPE: Final = "application/problem+json"
+REFERENCE: Final = "#/components/schemas/Problem"
+RETRY_AFTER_S: Final = 10
+
+log = get_logger(__name__)
+
+
+class Problem(BaseModel):
+    """What went wrong, and what can be done about it."""
+
+    type: str = Field(default="about:blank", description="The kind of problem; `about:blank`: as the status says.")
+    title: str = Field(examples=["Unprocessable Content"])
+    status: int = Field(examples=[422])
+    detail: str | None = Field(default=None, examples=["1 field of the request is wrong."])
+    instance: str | None = Field(default=None, description="Names this one occurrence, as in the gateway's log.")
+    errors: list[FieldError] = Field(default_factory=list, description="Each field that is wrong.")
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How a route documents the problems it may answer with."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": REFERENCE}}},
+        }
+        for status in statuses
+    }
+
+
+def answer(
+    status: int,
+    detail: str | None = None,
+    *,
+    errors: Sequence[FieldError] = (),
+    instance: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """One problem as a response."""
+    problem = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors), instance=instance
+    )
+    content = problem.model_dump(exclude_none=True, exclude=None if errors else {"errors"})
+    return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of this application answered as a problem."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(InvalidRequestError, _refused)
+    app.add_exception_handler(MissingError, _plain(404))
+    app.add_exception_handler(ConflictError, _plain(409))
+    app.add_exception_handler(DamagedError, _plain(500))
+    app.add_exception_handler(NotReadyError, _not_ready)
+    app.add_exception_handler(UnavailableError, _unavailable)
+    app.add_exception_handler(OperationalError, _database_down)
+    app.add_exception_handler(InterfaceError, _database_down)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _defect)
+
+
+def _plain(status: int) -> Any:  # noqa: ANN401 - a handler, as Starlette types them
+    def handler(_: Request, error: Exception) -> JSONResponse:
+        return answer(status, str(error))
+
+    return handler
+
+
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    found = field_errors(request, cast("RequestValidationError", error).errors())
+    return answer(422, _count(found), errors=found)
+
+
+def _refused(_: Request, error: Exception) -> JSONResponse:
+    found = cast("InvalidRequestError", error).errors
+    return answer(422, _count(found), errors=found)
+
+
+def _count(found: Sequence[FieldError]) -> str:
+    return "1 field of the request is wrong." if len(found) == 1 else f"{len(found)} fields of the request are wrong."
+
+
+def _not_ready(_: Request, error: Exception) -> JSONResponse:
+    retry_after_s = cast("NotReadyError", error).retry_after_s
+    return answer(503, str(error), headers={"Retry-After": str(retry_after_s)})
+
+
+def _unavailable(_: Request, error: Exception) -> JSONResponse:
+    down = cast("UnavailableError", error)
+    log.warning("neighbour is down", neighbour=down.neighbour, detail=down.detail)
+    return answer(503, f"{down.neighbour} is not reachable.", headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _database_down(_: Request, error: Exception) -> JSONResponse:
+    log.warning("database is down", error=type(error).__name__)
+    return answer(503, "The database is not reachable.", headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    known = cast("HTTPException", error)
+    return answer(
+        known.status_code,
+        None if known.detail == HTTPStatus(known.status_code).phrase else known.detail,
+        headers=known.headers,
+    )
+
+
+def _defect(request: Request, error: Exception) -> JSONResponse:
+    """A defect of ours: its traceback goes to the log, its name to the user."""
+    instance = f"urn:uuid:{uuid.uuid4()}"
+    log.error("request failed", exc_info=error, instance=instance, method=request.method)
+    return answer(500, "The gateway failed; its log tells more under this instance.", instance=instance)

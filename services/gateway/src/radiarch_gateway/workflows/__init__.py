@@ -1,0 +1,1 @@
+"""Workflows: the catalogue of the planners, and requests resolved against it."""
