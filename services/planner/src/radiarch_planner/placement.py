@@ -189,13 +189,13 @@ def _refuse_out_of_reach(beam: Beam, traced: Trace, reach: Reach, spacing_mm: fl
     deep = float(np.mean(depths > reach.ranges_mm[-1]))
     if max(shallow, deep) <= _OUT_OF_REACH:
         return
-    what = "shallow" if shallow >= deep else "deep"
+    what, other = ("shallow", "deeper") if shallow >= deep else ("deep", "less deep")
+    least, most = reach.ranges_mm[0] / 10, reach.ranges_mm[-1] / 10
     raise RefusedError(
         f"The target is too {what} for beam '{beam.name}': it lies {depths.min() / 10:.1f} to "
-        f"{depths.max() / 10:.1f} cm deep in water-equivalent tissue, and the machine reaches "
-        f"{reach.ranges_mm[0] / 10:.1f} to {reach.ranges_mm[-1] / 10:.1f} cm ({reach.energies_mev[0]:g} to {reach.energies_mev[-1]:g} MeV).",
-        f"Choose gantry and couch angles along which the target lies {'deeper' if what == 'shallow' else 'less deep'}"
-        + ("; range shifters are not offered yet." if what == "shallow" else "."),
+        f"{depths.max() / 10:.1f} cm deep in water-equivalent tissue, and the machine reaches {least:.1f} to "
+        f"{most:.1f} cm ({reach.energies_mev[0]:g} to {reach.energies_mev[-1]:g} MeV).",
+        f"Choose gantry and couch angles along which the target lies {other}; range shifters are not offered yet.",
     )
 
 

@@ -50,7 +50,7 @@ class BeamInputs:
     folder: Path
     grid: Grid
     low: tuple[int, int, int]
-    image: opentps.CTImage
+    image: opentps.Image
     physics: Physics
 
     @property

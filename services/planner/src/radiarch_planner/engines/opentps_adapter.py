@@ -74,6 +74,8 @@ with (
     from opentps.core.io.scannerReader import readScanner
 
 OPENTPS_VERSION = version("opentps")
+Image = CTImage
+"""OpenTPS' image of a CT."""
 _ONE_AT_A_TIME = threading.RLock()
 _WATER_LABEL = 17
 """MCsquare's own number of its material Water."""
@@ -172,7 +174,7 @@ def write_beam_data(data: BeamData, path: Path) -> None:
 
 def image(
     hu: npt.NDArray[np.float32], origin_mm: tuple[float, float, float], spacing_mm: tuple[float, float, float]
-) -> CTImage:
+) -> Image:
     """An OpenTPS image of an array of shape (z, y, x)."""
     return CTImage(
         imageArray=np.ascontiguousarray(hu.transpose(2, 1, 0)),
@@ -181,14 +183,14 @@ def image(
     )
 
 
-def write_ct(ct: CTImage, path: Path) -> None:
+def write_ct(ct: Image, path: Path) -> None:
     """Write an image that ``image`` made as the engine's CT."""
     with _quiet():
         mcsquareIO.writeCT(ct, str(path))
 
 
 def write_plan(
-    ct: CTImage,
+    ct: Image,
     angles_deg: tuple[float, float],
     isocentre_mm: tuple[float, float, float],
     spots: list[Spots],
