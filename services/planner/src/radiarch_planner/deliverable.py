@@ -1,0 +1,174 @@
+"""Spots that a machine can deliver: between its limits, in steps of 2**-10 MU, normalised.
+
+Spots of less than half the machine's minimum are left out. The others are optimised again, none below the
+minimum, so that what is written is what was optimised and not what was cut from it. Normalisation and rounding
+keep to the limits; what they leave of the normalisation is told.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+
+import numpy as np
+import numpy.typing as npt
+from radiarch_common.errors import RefusedError
+from radiarch_common.plans import PlanSpec, Prescription
+from radiarch_common.watch import PartOf, Watch
+
+from radiarch_planner.normalise import scale_for
+from radiarch_planner.objectives import Region, Term
+from radiarch_planner.optimize import DoseModel, FloatArray, optimise, uniform_start
+
+STEP_MU = 2.0**-10
+
+_FIRST_SEARCH = 0.67
+"""Share of the iterations that may be spent before small spots are left out."""
+_NORMALISING_STEPS = 20
+_EXACT = 1e-6
+
+
+@dataclass(frozen=True)
+class SpotLimits:
+    """What a machine can deliver in one spot, MU per fraction; both ends are whole steps."""
+
+    minimum_mu: float
+    maximum_mu: float
+
+    @classmethod
+    def of(cls, spec: PlanSpec) -> "SpotLimits":
+        """The limits of a plan, drawn in to whole steps. Raises RefusedError when nothing is left between them."""
+        low, high = ceil(spec.minimum_spot_mu / STEP_MU), floor(spec.maximum_spot_mu / STEP_MU)
+        if low > high:
+            raise RefusedError(
+                f"No spot can have at least {spec.minimum_spot_mu:g} MU and at most {spec.maximum_spot_mu:g} MU.",
+                "Look at the machine's spot limits.",
+            )
+        return cls(low * STEP_MU, high * STEP_MU)
+
+    def written(self, mu: FloatArray, scale: float = 1.0) -> FloatArray:
+        """MU times ``scale`` as they are written: 0 stays 0, all others are whole steps between the limits."""
+        steps = np.rint(np.clip(mu * scale, self.minimum_mu, self.maximum_mu) / STEP_MU)
+        return np.where(mu > 0, steps * STEP_MU, 0.0)
+
+
+@dataclass(frozen=True)
+class DeliverableSpots:
+    """Spots as they can be written.
+
+    Attributes
+    ----------
+    mu
+        Shape (spots,), float64, MU per fraction: 0, or whole steps of 2**-10 between the limits.
+    course
+        The cost after each iteration of both searches; it may rise once, where small spots were left out.
+    converged
+        Whether the last search ended by itself.
+    left_out
+        Number of spots that were too small.
+    residual_percent
+        By how much the beamlets' dose misses the normalisation, of the prescribed dose; positive when too high.
+    warnings
+        In words, for the result.
+    """
+
+    mu: FloatArray
+    course: tuple[float, ...]
+    converged: bool
+    left_out: int
+    residual_percent: float
+    warnings: tuple[str, ...]
+
+
+def deliverable_spots(
+    model: DoseModel, terms: Sequence[Term], target: Region, spec: PlanSpec, watch: Watch
+) -> DeliverableSpots:
+    """Optimise spots that a machine can deliver.
+
+    Parameters
+    ----------
+    terms
+        The objectives on the rows of the model.
+    target
+        The prescription's target on the rows of the model.
+    spec
+        Prescription, spot limits and number of iterations.
+
+    Raises
+    ------
+    RefusedError
+        If no spot reaches the target, or none keeps enough MU to be delivered.
+    StoppedError
+        When asked to stop.
+    """
+    limits = SpotLimits.of(spec)
+    first_share = max(1, round(_FIRST_SEARCH * spec.iterations))
+    start = uniform_start(model, target, spec.prescription.dose_gy_rbe)
+    first = optimise(model, terms, start, (0.0, limits.maximum_mu), first_share, PartOf(watch, 0.0, _FIRST_SEARCH))
+    kept = np.flatnonzero(first.mu >= limits.minimum_mu / 2)
+    if len(kept) == 0:
+        raise RefusedError(
+            f"No spot keeps {limits.minimum_mu / 2:g} MU, half the machine's minimum.",
+            "Ask for more dose per fraction, or for fewer spots (a larger spot or layer spacing, fewer beams).",
+        )
+    rest = max(1, spec.iterations - len(first.course) + 1)
+    survivors = model.of_spots(kept)
+    bounds = (limits.minimum_mu, limits.maximum_mu)
+    last = optimise(survivors, terms, first.mu[kept], bounds, rest, PartOf(watch, _FIRST_SEARCH, 1.0))
+    mu = np.zeros(model.spots)
+    mu[kept] = normalised(survivors, target, spec.prescription, last.mu, limits)
+    residual = residual_percent(model, target, spec.prescription, mu)
+    return DeliverableSpots(
+        mu, (*first.course, *last.course), last.converged, model.spots - len(kept), residual, _warnings(residual)
+    )
+
+
+def normalised(
+    model: DoseModel, target: Region, prescription: Prescription, mu: FloatArray, limits: SpotLimits
+) -> FloatArray:
+    """MU scaled to the normalisation and written, as nearly as the limits allow.
+
+    Parameters
+    ----------
+    mu
+        Shape (spots,), MU per fraction.
+
+    Returns
+    -------
+    Shape (spots,), as ``SpotLimits.written`` gives them.
+    """
+    scale = 1.0
+    for _ in range(_NORMALISING_STEPS):
+        kept_to_limits = np.where(mu > 0, np.clip(mu * scale, limits.minimum_mu, limits.maximum_mu), 0.0)
+        more = scale_for(prescription, target.cumulative(model.dose_gy_rbe(kept_to_limits)))
+        scale *= more
+        if abs(more - 1.0) < _EXACT:
+            break
+    return limits.written(mu, scale)
+
+
+def residual_percent(model: DoseModel, target: Region, prescription: Prescription, mu: FloatArray) -> float:
+    """By how much a dose misses the normalisation, in percent of what is asked; positive when too high."""
+    missing = scale_for(prescription, target.cumulative(model.dose_gy_rbe(mu)))
+    return 100.0 * (1.0 / missing - 1.0)
+
+
+def rounding_percent(
+    model: DoseModel, target: Region, prescription: Prescription, meant_mu: FloatArray, written_mu: FloatArray
+) -> float:
+    """The largest difference of dose that writing makes in a voxel of the target, percent of the prescribed dose.
+
+    Parameters
+    ----------
+    meant_mu, written_mu
+        Shape (spots,), MU per fraction: before and after limits and rounding.
+    """
+    difference = model.dose_gy_rbe(written_mu - meant_mu)[target.rows]
+    return 100.0 * float(np.abs(difference).max(initial=0.0)) / prescription.dose_gy_rbe
+
+
+def _warnings(residual: float) -> tuple[str, ...]:
+    if abs(residual) < 0.5:
+        return ()
+    return (
+        f"The normalisation is missed by {residual:+.1f} %: more would break the machine's limits on the MU of a spot.",
+    )
