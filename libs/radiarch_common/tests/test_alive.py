@@ -17,6 +17,8 @@ async def test_a_worker_is_alive_once_it_says_so(line: Line) -> None:
         while not await alive.is_alive("importer", line.settings):  # noqa: ASYNC110 - another process says it
             await asyncio.sleep(0.05)
     assert not await alive.is_alive("planner", line.settings)
+    (worker,) = await alive.living_workers(line.bus)
+    assert worker.startswith("importer.")
 
 
 def test_an_unreachable_bus_is_not_a_living_worker(

@@ -8,8 +8,6 @@ import asyncio
 import socket
 import sys
 
-from nats.js.errors import NoKeysError
-
 from radiarch_common.bus import BUS_ERRORS, Bus, connect
 from radiarch_common.settings import Settings
 from radiarch_common.topology import WORKERS
@@ -17,18 +15,26 @@ from radiarch_common.topology import WORKERS
 PATIENCE_S = 5.0
 
 
+async def living_workers(bus: Bus) -> list[str]:
+    """``<stage>.<host>-<pid>`` of each worker that said so lately, sorted.
+
+    Asks for the bucket's subjects, one round trip. The bucket's own list of keys makes a consumer for each
+    question, which the server keeps for minutes, and was seen to come back empty beside living workers.
+    """
+    prefix = f"$KV.{WORKERS}."
+    info = await bus.js.stream_info(f"KV_{WORKERS}", subjects_filter=f"{prefix}>")
+    return sorted(subject.removeprefix(prefix) for subject in info.state.subjects or {})
+
+
 async def is_alive(stage: str, settings: Settings) -> bool:
     """Whether a worker of ``stage`` on this host has said so lately. Raises when the bus cannot be asked."""
+    own = f"{stage}.{socket.gethostname()}-".replace(" ", "-")
     async with asyncio.timeout(PATIENCE_S):
         client = await connect(settings, f"{stage}-alive")
         try:
-            bucket = await Bus(client).bucket(WORKERS)
-            keys = await bucket.keys()
-        except NoKeysError:
-            return False
+            return any(worker.startswith(own) for worker in await living_workers(Bus(client)))
         finally:
             await client.close()
-    return any(key.startswith(f"{stage}.{socket.gethostname()}-".replace(" ", "-")) for key in keys)
 
 
 def main() -> int:
