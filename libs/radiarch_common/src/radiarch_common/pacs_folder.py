@@ -77,7 +77,7 @@ class FolderPacs:
         """See ``Pacs.store``; a file appears whole or not at all."""
         stored: list[str] = []
         failed: list[tuple[str, str]] = []
-        self._looked_at()
+        known = {_identity(ref) for ref in self._looked_at()}
         for dataset in datasets:
             uid = str(dataset.SOPInstanceUID)
             try:
@@ -86,7 +86,7 @@ class FolderPacs:
             except UNREADABLE as error:
                 failed.append((uid, f"cannot be written as DICOM ({type(error).__name__})"))
                 continue
-            if self._find(_ref(dataset)) is None:
+            if _identity(_ref(dataset)) not in known and not path.exists():
                 self._write(path, content)
             stored.append(uid)
         return StoreReport(stored=tuple(stored), failed=tuple(failed))
@@ -157,7 +157,8 @@ def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
             if entry.name.startswith("."):
                 continue
             try:
-                if entry.is_dir():
+                # A link to a folder above would never end.
+                if entry.is_dir(follow_symlinks=False):
                     yield from _walk(Path(entry.path))
                 elif entry.is_file():
                     yield Path(entry.path), entry.stat()

@@ -10,6 +10,9 @@ from radiarch_common.errors import RefusedError
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 AXIAL_WITHIN = 1e-4
 SAME_WITHIN_MM = 0.01
+UNIFORM_WITHIN_MM = 0.11
+"""Scanners round positions to 0.1 mm: each slice is off by up to 0.05 mm, and so are the ends it is measured by."""
+
 OTHER_POSITIONS = {
     "HFP": "head first, prone",
     "HFDL": "head first, decubitus left",
@@ -131,9 +134,6 @@ def check_spacing(z_mm: Sequence[float]) -> float:
     return float(spacing)
 
 
-UNIFORM_WITHIN_MM = 0.06
-"""Scanners round positions to 0.1 mm, which moves a slice by up to 0.05 mm."""
-
 _WORDS = {
     "rows": "image size",
     "columns": "image size",
@@ -150,8 +150,9 @@ def _not_uniform(z_mm: Sequence[float], gaps: "np.ndarray[tuple[int], np.dtype[n
     usual = float(np.median(gaps))
     widest = int(np.argmax(gaps))
     times = gaps[widest] / usual
+    regular = float(np.mean(np.abs(gaps - usual) <= UNIFORM_WITHIN_MM))
     where = f"between z = {z_mm[widest]:g} and {z_mm[widest + 1]:g} mm"
-    if times > 1.5 and abs(times - round(times)) < 0.1:
+    if times > 1.5 and abs(times - round(times)) < 0.1 and regular > 0.7:
         return RefusedError(
             f"{round(times) - 1} CT slices are missing {where}: the slice spacing is {usual:g} mm.",
             "Send the whole CT series again.",

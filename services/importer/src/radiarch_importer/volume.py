@@ -57,7 +57,7 @@ def read_ct(pacs: Pacs, found: Found, watch: Watch) -> CtVolume:
         if str(dataset.get("SOPInstanceUID", "")) not in expected - reader.uids:
             raise _changed(pacs)
         reader.add(dataset)
-        watch.progress(0.05 + 0.65 * reader.count / len(expected), f"CT slice {reader.count}")
+        watch.progress(0.05 + 0.6 * reader.count / len(expected), f"CT slice {reader.count}")
     if reader.uids != expected:
         raise _changed(pacs)
     return reader.volume()
