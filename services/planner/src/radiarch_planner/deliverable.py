@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 import numpy as np
-import numpy.typing as npt
 from radiarch_common.errors import RefusedError
 from radiarch_common.plans import PlanSpec, Prescription
 from radiarch_common.watch import PartOf, Watch
