@@ -151,20 +151,6 @@ def residual_percent(model: DoseModel, target: Region, prescription: Prescriptio
     return 100.0 * (1.0 / missing - 1.0)
 
 
-def rounding_percent(
-    model: DoseModel, target: Region, prescription: Prescription, meant_mu: FloatArray, written_mu: FloatArray
-) -> float:
-    """The largest difference of dose that writing makes in a voxel of the target, percent of the prescribed dose.
-
-    Parameters
-    ----------
-    meant_mu, written_mu
-        Shape (spots,), MU per fraction: before and after limits and rounding.
-    """
-    difference = model.dose_gy_rbe(written_mu - meant_mu)[target.rows]
-    return 100.0 * float(np.abs(difference).max(initial=0.0)) / prescription.dose_gy_rbe
-
-
 def _warnings(residual: float) -> tuple[str, ...]:
     if abs(residual) < 0.5:
         return ()
