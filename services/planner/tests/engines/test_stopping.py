@@ -17,8 +17,9 @@ from radiarch_common.plans import PlanSpec
 from radiarch_common.result import ResultBeam
 from radiarch_common.watch import QuietWatch
 from radiarch_planner.engines.base import FloatArray, Patient, Placement
+from radiarch_planner.engines.build import Build
 from radiarch_planner.engines.mcsquare import McsquareEngine
-from radiarch_planner.engines.processes import EngineFailedError, progress_of
+from radiarch_planner.engines.processes import EngineFailedError, EngineRun, progress_of, run_engine
 
 MakeEngine = Callable[..., McsquareEngine]
 Plan = tuple[Patient, Placement, tuple[ResultBeam, ...]]
@@ -137,9 +138,6 @@ def test_a_failing_engine_is_an_error_with_its_output(
 
 
 def test_a_hanging_engine_is_stopped(tmp_path: Path) -> None:
-    from radiarch_planner.engines.build import Build
-    from radiarch_planner.engines.processes import EngineRun, run_engine
-
     binary = tmp_path / "engine"
     binary.write_text("#!/bin/sh\nsleep 600\n")
     binary.chmod(0o755)

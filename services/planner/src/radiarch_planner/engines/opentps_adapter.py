@@ -18,7 +18,6 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -134,26 +133,29 @@ def read_beam_data(path: Path, minimum_mev: float, maximum_mev: float) -> BeamDa
 def relative_stopping_power(
     scanner_folder: Path, hu: npt.NDArray[np.float64], energy_mev: float = 100.0
 ) -> npt.NDArray[np.float64]:
-    """Proton stopping power relative to water, as the engine has both: shape of ``hu``, (n,)."""
+    """Proton stopping power relative to water, as the engine has both: shape of ``hu``, (n,).
+
+    The engine takes Geant4's tables for all materials, and at an HU where the table of materials changes the
+    material below.
+    """
     with _quiet():
         calibration = readScanner(str(scanner_folder))
         starts, materials = calibration.getHU2MaterialConversion()
         density = np.asarray(calibration.convertHU2MassDensity(hu), dtype=np.float64)
-        water = np.interp(energy_mev, *water_stopping_power())
-        powers = np.array([np.interp(energy_mev, *_stopping_power(material)) for material in materials])
-    material_of = np.clip(np.searchsorted(np.asarray(starts), hu, side="right") - 1, 0, len(powers) - 1)
+        powers = np.array([material.stoppingPower(energy_mev) for material in materials])
+        water = MCsquareMolecule.load(_WATER_LABEL, "default").stoppingPower(energy_mev)
+    material_of = np.clip(np.searchsorted(np.asarray(starts), hu, side="left") - 1, 0, len(powers) - 1)
     return density * powers[material_of] / water
 
 
 def water_stopping_power() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Energies in MeV and the mass stopping power of the engine's Water, MeV cm2/g."""
+    """Energies in MeV and the mass stopping power of water by PSTAR, MeV cm2/g, from the engine's materials.
+
+    The distal 80 % depth of the engine's dose in its water is the range that follows from this table, within
+    0.1 mm: that from Geant4's, which it takes for transport, is 0.5 % longer, and its protons scatter.
+    """
     with _quiet():
-        return _stopping_power(MCsquareMolecule.load(_WATER_LABEL, "default"))
-
-
-def _stopping_power(material: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:  # noqa: ANN401
-    """The table that the engine takes: PSTAR's where the material has one, else Geant4's."""
-    energies, powers = (material.pstarSP or material.sp).toList()
+        energies, powers = MCsquareMolecule.load(_WATER_LABEL, "default").pstarSP.toList()
     return np.asarray(energies, dtype=np.float64), np.asarray(powers, dtype=np.float64)
 
 
