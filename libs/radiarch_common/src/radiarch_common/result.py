@@ -37,7 +37,7 @@ class Layer(Model):
     x_mm, y_mm
         Scan spot positions (DICOM 300A,0394), mm.
     mu
-        Per fraction; multiples of 2**-10 MU, so that float32 and a decimal string both hold them exactly.
+        Per fraction; each a 32-bit float, so that the plan's weights hold them exactly.
     spot_fwhm_mm
         In air at the isocentre, along x and y, mm, from the beam data.
     """

@@ -6,7 +6,7 @@ DICOM PS3.5 6.2.
 """
 
 from collections.abc import Iterable
-from decimal import ROUND_CEILING, Context, Decimal
+from decimal import ROUND_CEILING, Context
 
 from pydicom.valuerep import format_number_as_ds
 
@@ -22,20 +22,6 @@ def nearest_ds(value: float) -> str:
 def nearest_ds_list(values: Iterable[float]) -> list[str]:
     """``nearest_ds`` of each value."""
     return [nearest_ds(v) for v in values]
-
-
-def exact_ds(value: float) -> str:
-    """The decimal string that is ``value`` and nothing near it.
-
-    Raises
-    ------
-    ValueError
-        If 16 characters cannot hold it.
-    """
-    text = format(Decimal(value).normalize(Context(prec=60)), "f")
-    if len(text) > DS_LENGTH:
-        raise ValueError(f"{text} does not fit exactly into a decimal string of {DS_LENGTH} characters")
-    return text
 
 
 def ceiling_ds(value: float) -> str:

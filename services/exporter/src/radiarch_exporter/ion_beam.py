@@ -5,15 +5,16 @@ References
 DICOM PS3.3 C.8.8.25 (RT Ion Beams Module), C.8.8.25.7 (control points), C.8.8.25.8 (scan spot maps).
 """
 
+from math import fsum
+
 import numpy as np
 from pydicom import Dataset
 from radiarch_common.errors import RefusedError
 from radiarch_common.result import Layer, ResultBeam
 
-from radiarch_exporter.decimals import exact_ds, nearest_ds, nearest_ds_list
+from radiarch_exporter.decimals import nearest_ds, nearest_ds_list
 from radiarch_exporter.record import NOTICE
 
-MU_STEP = 2.0**-10
 # The position map of a layer is one FL element: in Explicit VR its length is 16 bits and even.
 _MOST_SPOTS = 0xFFFE // (2 * 4)
 
@@ -26,7 +27,7 @@ def ion_beam(beam: ResultBeam, machine: str) -> Dataset:
     RefusedError
         If the beam has no spots, or more in a layer than DICOM can hold.
     ValueError
-        If a meterset cannot be written exactly.
+        If the weight of a spot is not positive, or not a 32-bit float.
     """
     _refuse_unwritable(beam)
     item = Dataset()
@@ -59,25 +60,25 @@ def ion_beam(beam: ResultBeam, machine: str) -> Dataset:
 
 
 def meterset_ds(beam: ResultBeam) -> str:
-    """Meterset of the beam, MU per fraction, exact."""
-    return exact_ds(sum(_steps(layer) for layer in beam.layers) * MU_STEP)
+    """Meterset of the beam, MU per fraction: the sum of its spots."""
+    return nearest_ds(fsum(mu for layer in beam.layers for mu in layer.mu))
 
 
 def _control_points(beam: ResultBeam) -> list[Dataset]:
     points: list[Dataset] = []
-    steps = 0
+    given: list[float] = []
     for layer in beam.layers:
-        points.append(_control_point(layer, len(points), steps, layer.mu))
-        steps += _steps(layer)
-        points.append(_control_point(layer, len(points), steps, (0.0,) * len(layer.mu)))
+        points.append(_control_point(layer, len(points), fsum(given), layer.mu))
+        given += layer.mu
+        points.append(_control_point(layer, len(points), fsum(given), (0.0,) * len(layer.mu)))
     _place(points[0], beam)
     return points
 
 
-def _control_point(layer: Layer, index: int, steps: int, mu: tuple[float, ...]) -> Dataset:
+def _control_point(layer: Layer, index: int, given_mu: float, mu: tuple[float, ...]) -> Dataset:
     point = Dataset()
     point.ControlPointIndex = index
-    point.CumulativeMetersetWeight = exact_ds(steps * MU_STEP)
+    point.CumulativeMetersetWeight = nearest_ds(given_mu)
     point.NominalBeamEnergy = nearest_ds(layer.energy_mev)
     point.ScanSpotTuneID = _tune(layer)
     point.NumberOfScanSpotPositions = len(mu)
@@ -113,20 +114,14 @@ def _place(first: Dataset, beam: ResultBeam) -> None:
     first.SnoutPosition = beam.nozzle_isocentre_distance_mm
 
 
-def _steps(layer: Layer) -> int:
-    """Meterset of a layer in steps of ``MU_STEP``."""
-    counts = [mu / MU_STEP for mu in layer.mu]
-    if any(not count.is_integer() or not 0 < count < 2**24 for count in counts):
-        raise ValueError(f"spots of the layer of {layer.energy_mev} MeV are not multiples of {MU_STEP} MU")
-    return sum(int(count) for count in counts)
-
-
 def _refuse_unwritable(beam: ResultBeam) -> None:
     if not beam.layers or not all(layer.mu for layer in beam.layers):
         raise RefusedError(f"Beam '{beam.name}' has no spots.", "Leave the beam out, or give it another direction.")
     for layer in beam.layers:
         if len({len(layer.mu), len(layer.x_mm), len(layer.y_mm)}) != 1:
             raise ValueError(f"beam {beam.number}, {layer.energy_mev} MeV: not one position for each spot")
+        if any(not mu > 0 or float(np.float32(mu)) != mu for mu in layer.mu):
+            raise ValueError(f"beam {beam.number}, {layer.energy_mev} MeV: a spot's MU is no positive 32-bit float")
         if len(layer.mu) > _MOST_SPOTS:
             raise RefusedError(
                 f"Beam '{beam.name}' has {len(layer.mu)} spots at {layer.energy_mev} MeV; DICOM holds {_MOST_SPOTS}.",

@@ -1,6 +1,5 @@
 """The main job on one machine: phantom, plan, dose, tables, files."""
 
-import json
 import os
 import shutil
 import time
@@ -138,12 +137,11 @@ def _fetch(client: httpx.Client, plan: dict[str, Any], out: Path) -> None:
 
 
 def _tell(plan: dict[str, Any], out: Path, console: Console) -> None:
-    report = json.loads((out / "plan.json").read_text())
     console.print(dvh_table(plan["dvh"]))
     console.print(goals_table(plan["goals"]))
-    uncertainty = report["uncertainty"]
+    uncertainty = plan["uncertainty"]
     console.print(f"Statistical uncertainty {uncertainty['percent']:.1f} % (1 sigma; {uncertainty['voxels']}).")
-    for warning in report.get("warnings", []):
+    for warning in plan["warnings"]:
         console.print(f"[yellow]Warning:[/] {warning}")
     for stage, parts in plan["job"]["timings"].items():
         console.print(f"  {stage}: " + ", ".join(f"{part} {seconds:.1f} s" for part, seconds in parts.items()))

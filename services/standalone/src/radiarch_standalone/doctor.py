@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from radiarch_common.errors import RadiarchError
 from radiarch_common.settings import Settings
 
 from radiarch_standalone.embedded_nats import EmbeddedNatsError, find_nats_server
@@ -81,13 +80,16 @@ def _broker() -> Finding:
 
 
 def _engine() -> Finding:
-    from radiarch_planner.engines.build import find_build  # noqa: PLC0415 - slow to import
+    # The planner's own choice of build; imported here because OpenTPS takes seconds to load.
+    from radiarch_planner.engines.build import Cpu, build_name  # noqa: PLC0415
+    from radiarch_planner.engines.wheel import mcsquare_folder  # noqa: PLC0415
 
-    try:
-        build = find_build(Settings())
-    except (RadiarchError, OSError) as error:
-        return Finding("dose engine", "missing", str(error), "Reinstall, or set RADIARCH_MCSQUARE_BINARY.")
-    return Finding("dose engine", "ok", f"MCsquare, {build}, OpenTPS {importlib.metadata.version('opentps')}")
+    cpu = Cpu.here()
+    binary = Settings().mcsquare_binary or mcsquare_folder() / build_name(cpu)
+    if not binary.is_file():
+        return Finding("dose engine", "missing", f"no file {binary}", "Run `uv sync`, or see RADIARCH_MCSQUARE_BINARY.")
+    opentps = importlib.metadata.version("opentps")
+    return Finding("dose engine", "ok", f"{binary.name} for {cpu.vendor}, OpenTPS {opentps}")
 
 
 def _openmp() -> Finding:

@@ -66,7 +66,7 @@ class Deployment:
         asyncio.run(_bootstrap(self.broker.url))
         for service in self.services.values():
             service.start()
-        self.wait(lambda: bool(self._workflows()), "the planner's catalogue")
+        self.wait(self.answers, "the planner's catalogue")
 
     def stop(self) -> None:
         """Stop every service."""
@@ -107,11 +107,12 @@ class Deployment:
                 raise TimeoutError(f"waited for {what} in vain; see the logs in {self.folder}")
             time.sleep(0.1)
 
-    def _workflows(self) -> object:
+    def answers(self) -> bool:
+        """Whether the gateway answers, and knows what planners offer."""
         try:
-            return self.http.get("/workflows").json().get("workflows")
-        except (httpx.HTTPError, ValueError):
-            return None
+            return self.http.get("/workflows").is_success
+        except httpx.HTTPError:
+            return False
 
 
 def _password(orthanc: OrthancServer) -> dict[str, str]:

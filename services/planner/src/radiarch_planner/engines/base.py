@@ -149,7 +149,7 @@ class Engine(Protocol):
         ...
 
     def beams(self, placement: Placement, mu: npt.NDArray[np.float64]) -> tuple[ResultBeam, ...]:
-        """The plan as it is written: MU per fraction rounded to 2**-10, elements without MU left out.
+        """The plan of these MU, in steps of 2**-10; elements without MU are left out.
 
         Parameters
         ----------

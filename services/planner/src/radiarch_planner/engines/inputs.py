@@ -21,7 +21,7 @@ from radiarch_planner.machine import Calibration
 from radiarch_planner.steering import Array, BeamFrame
 
 _MU_UNIT = 1024.0
-"""MU are multiples of 2**-10; weights are written in that unit, as whole numbers."""
+"""Weights are written in this part of an MU: the engine's text has six decimals, which is 1e-9 MU then."""
 _SCATTER_MM = 20.0
 _HALO_SIGMAS = 3.0
 

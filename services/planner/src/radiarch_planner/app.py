@@ -1,0 +1,37 @@
+"""Planner: jobs.plan -> the spots, the dose, what it is worth -> jobs.export."""
+
+from radiarch_common.bus import Bus
+from radiarch_common.case import load_case
+from radiarch_common.messages import ExportResult, PlanCase
+from radiarch_common.result import save_result
+from radiarch_common.run import Run
+from radiarch_common.settings import Settings
+from radiarch_common.stage import Stage
+from radiarch_common.topology import CATALOGUE, CATALOGUE_KEY
+
+from radiarch_planner.catalogue import build_catalogue, find_calibration, find_machine, find_workflow
+from radiarch_planner.engines.mcsquare import McsquareEngine
+from radiarch_planner.plan import make_plan
+
+stage = Stage("planner", takes=PlanCase, gives="exporter")
+
+
+@stage.at_start
+async def publish_catalogue(bus: Bus, _: Settings) -> None:
+    """Tell the gateway what can be asked for."""
+    bucket = await bus.bucket(CATALOGUE)
+    await bucket.put(CATALOGUE_KEY, build_catalogue().model_dump_json().encode())
+
+
+@stage
+def plan(job: PlanCase, run: Run) -> ExportResult:
+    """Plan one case; the result lies under a key of this attempt."""
+    request = job.request
+    find_workflow(request.workflow)
+    machine, calibration = find_machine(request.machine), find_calibration(request.ct_calibration)
+    case = load_case(run.objects, job.case_key)
+    engine = McsquareEngine(run.settings, machine, calibration)
+    draft = make_plan(case, request, engine, calibration, run)
+    with run.timed("store"):
+        result = save_result(run.objects, run.output_key("results"), draft)
+    return ExportResult.of(job, case_key=job.case_key, result_key=result.key)

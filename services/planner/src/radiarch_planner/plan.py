@@ -1,0 +1,203 @@
+"""The way of a plan: patient, spots, beamlets, optimum, deliverable spots, final dose, what it is worth."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+from radiarch_common.case import Case
+from radiarch_common.plans import BODY, PlanSpec, ResolvedPlan
+from radiarch_common.result import Provenance, ResultBeam, ResultDraft, ResultManifest
+from radiarch_common.watch import PartOf, Watch
+
+from radiarch_planner.deliverable import DeliverableSpots, SpotLimits, deliverable_spots
+from radiarch_planner.dvh import Dvh
+from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, Patient, Placement
+from radiarch_planner.evaluation import evaluate, structure_dvh, uncertainty_of
+from radiarch_planner.machine import Calibration
+from radiarch_planner.normalise import scale_for
+from radiarch_planner.objectives import Region, terms_of, voxels_needed
+from radiarch_planner.optimize import DoseModel
+from radiarch_planner.patient import occupancy_of, patient_of
+
+LIMIT_ROOM = 1.1
+"""Spots are optimised this factor inside the machine's limits, so that the normalisation may scale the plan."""
+_NORMALISED_WITHIN = 0.005
+
+_PLACED, _BEAMLETS, _OPTIMISED, _FINAL = 0.03, 0.5, 0.65, 0.97
+
+
+@dataclass(frozen=True)
+class Planning:
+    """What every step of one plan needs.
+
+    ``inside`` maps the structures with objectives, and the target, to the share of each voxel of the patient's
+    grid inside them: shape (z, y, x), float32, 0..1.
+    """
+
+    case: Case
+    spec: PlanSpec
+    engine: Engine
+    patient: Patient
+    inside: Mapping[str, FloatArray]
+
+    @property
+    def target(self) -> FloatArray:
+        """The prescription's target, as in ``inside``."""
+        return self.inside[self.spec.prescription.target]
+
+
+def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Calibration, watch: Watch) -> ResultDraft:
+    """Plan a case as a request asks.
+
+    Raises
+    ------
+    RefusedError
+        If the request does not fit the case, or the machine cannot reach the target.
+    StoppedError
+        If asked to stop.
+    """
+    spec = spec_of_case(request.spec, case)
+    watch.progress(0.0, "preparing the patient")
+    with watch.timed("patient"):
+        patient = patient_of(case, calibration, spec.dose_grid_mm)
+        inside = {name: occupancy_of(case, name, patient) for name in _structures_of(spec)}
+    planning = Planning(case, spec, engine, patient, inside)
+    watch.progress(0.01, "placing spots")
+    with watch.timed("spots"):
+        placement = engine.place(patient, planning.target, spec, PartOf(watch, 0.01, _PLACED))
+    spots = _optimum(planning, placement, watch)
+    beams, dose = _normalised(planning, placement, spots, PartOf(watch, _OPTIMISED, _FINAL))
+    dose_gy_rbe = dose.dose_gy * np.float32(spec.rbe)
+    with watch.timed("evaluation"):
+        worth = evaluate(case, dose_gy_rbe, patient.grid, spec.goals, PartOf(watch, _FINAL, 1.0))
+    target_name = spec.prescription.target
+    manifest = ResultManifest(
+        resolved=_as_planned(request, spec, placement),
+        grid=patient.grid,
+        beams=beams,
+        uncertainty=uncertainty_of(dose.dose_gy, dose.uncertainty_gy, planning.target, target_name, spec.batches),
+        dvh=tuple(dvh.curve for dvh in worth.dvh),
+        goals=worth.goals,
+        objective_course=spots.course,
+        provenance=_provenance(case, engine, spec, beams),
+        warnings=(
+            *request.warnings,
+            *case.manifest.warnings,
+            *patient.warnings,
+            *worth.warnings,
+            *_missed_normalisation(spec, next(d for d in worth.dvh if d.curve.structure == target_name)),
+        ),
+    )
+    return ResultDraft(manifest, dose.dose_gy, dose_gy_rbe, dose.uncertainty_gy)
+
+
+def spec_of_case(spec: PlanSpec, case: Case) -> PlanSpec:
+    """A spec whose structures are the case's. Raises RefusedError that lists the names there are."""
+    body = next(s.name for s in case.manifest.structures if s.number == case.manifest.body)
+
+    def named(structure: str) -> str:
+        return body if structure == BODY else case.manifest.structure(structure).name
+
+    case.manifest.structure(spec.prescription.target)
+    objectives = tuple(o.model_copy(update={"structure": named(o.structure)}) for o in spec.objectives)
+    goals = tuple(g.model_copy(update={"structure": named(g.structure)}) for g in spec.goals)
+    return spec.model_copy(update={"objectives": objectives, "goals": goals})
+
+
+def _structures_of(spec: PlanSpec) -> list[str]:
+    """Structures whose voxels the plan needs: the target, and those with objectives; each once."""
+    return list(dict.fromkeys([spec.prescription.target, *(objective.structure for objective in spec.objectives)]))
+
+
+def _optimum(planning: Planning, placement: Placement, watch: Watch) -> DeliverableSpots:
+    """Spots that the machine can deliver and that serve the objectives best."""
+    spec = planning.spec
+    rows = voxels_needed(list(planning.inside.values()))
+    beamlets = planning.engine.beamlets(planning.patient, placement, rows, spec, PartOf(watch, _PLACED, _BEAMLETS))
+    with watch.timed("optimisation"):
+        model = DoseModel(beamlets, spec.prescription.fractions * spec.rbe)
+        terms = terms_of(spec.objectives, planning.inside, rows)
+        target = Region.of(spec.prescription.target, planning.target, rows)
+        inner = spec.model_copy(
+            update={
+                "minimum_spot_mu": spec.minimum_spot_mu * LIMIT_ROOM,
+                "maximum_spot_mu": spec.maximum_spot_mu / LIMIT_ROOM,
+            }
+        )
+        return deliverable_spots(model, terms, target, inner, PartOf(watch, _BEAMLETS, _OPTIMISED))
+
+
+def _normalised(
+    planning: Planning, placement: Placement, spots: DeliverableSpots, watch: Watch
+) -> tuple[tuple[ResultBeam, ...], FinalDose]:
+    """The beams as they are written, and the dose of exactly these.
+
+    Beamlets are noisy and the optimiser takes their noise for dose, so the factor of the normalisation comes from
+    the final dose. Dose is proportional to MU: beams and dose are scaled together, to the last bit of the 32-bit
+    floats that hold them. Only when a spot would leave the machine's limits is it put back, and the dose simulated
+    anew.
+    """
+    spec, engine, patient = planning.spec, planning.engine, planning.patient
+    beams = engine.beams(placement, spots.mu)
+    dose = engine.final_dose(patient, beams, spec, watch)
+    if spec.prescription.normalisation == "none":
+        return beams, dose
+    scale = scale_for(spec.prescription, _target_dvh(planning, dose.dose_gy * np.float32(spec.rbe)).cumulative)
+    scaled = tuple(_scaled(beam, scale) for beam in beams)
+    mu = [mu for beam in scaled for layer in beam.layers for mu in layer.mu]
+    if spec.minimum_spot_mu <= min(mu) and max(mu) <= spec.maximum_spot_mu:
+        return scaled, FinalDose(dose.dose_gy * np.float32(scale), dose.uncertainty_gy * np.float32(scale))
+    beams = engine.beams(placement, SpotLimits.of(spec).written(spots.mu, scale))
+    return beams, engine.final_dose(patient, beams, spec, watch)
+
+
+def _scaled(beam: ResultBeam, scale: float) -> ResultBeam:
+    layers = tuple(
+        layer.model_copy(update={"mu": tuple(float(np.float32(mu * scale)) for mu in layer.mu)})
+        for layer in beam.layers
+    )
+    return beam.model_copy(update={"layers": layers})
+
+
+def _target_dvh(planning: Planning, dose_gy_rbe: FloatArray) -> Dvh:
+    structure = planning.case.manifest.structure(planning.spec.prescription.target)
+    contours = planning.case.contours()[structure.number]
+    return structure_dvh(planning.case, structure, contours, dose_gy_rbe, planning.patient.grid, ())
+
+
+def _missed_normalisation(spec: PlanSpec, target: Dvh) -> tuple[str, ...]:
+    """A warning when the final dose does not have what the normalisation asks."""
+    missing = scale_for(spec.prescription, target.cumulative)
+    if abs(missing - 1.0) <= _NORMALISED_WITHIN:
+        return ()
+    asked = spec.prescription.normalisation
+    return (
+        f"The final dose is {100.0 * (1.0 / missing - 1.0):+.1f} % off its normalisation '{asked}': by the noise of "
+        "its simulation, or because more would break the machine's limits on the MU of a spot.",
+    )
+
+
+def _as_planned(request: ResolvedPlan, spec: PlanSpec, placement: Placement) -> ResolvedPlan:
+    """The request with the numbers that the case decided."""
+    if spec.isocentre_mm is not None:
+        return request.model_copy(update={"spec": spec})
+    decided = spec.model_copy(update={"isocentre_mm": placement.isocentre_mm})
+    return request.model_copy(update={"spec": decided, "origins": {**request.origins, "isocentre_mm": "case"}})
+
+
+def _provenance(case: Case, engine: Engine, spec: PlanSpec, beams: tuple[ResultBeam, ...]) -> Provenance:
+    build = engine.build
+    return Provenance(
+        case_sha256=case.sha256,
+        software={"radiarch-planner": version("radiarch-planner"), "numpy": np.__version__, **build.software},
+        engine=build.engine,
+        engine_build=build.name,
+        engine_sha256=build.sha256,
+        cpu_vendor=build.cpu_vendor,
+        seed=spec.seed,
+        primaries_per_spot=spec.primaries_per_spot,
+        primaries_final=spec.primaries_final,
+        spots=sum(len(layer.mu) for beam in beams for layer in beam.layers),
+        dose_to=build.dose_to,
+    )
