@@ -1,6 +1,7 @@
 """Serve the gateway: ``python -m radiarch_gateway``."""
 
 import ipaddress
+import signal
 import socket
 import sys
 
@@ -79,10 +80,16 @@ def serve(app: FastAPI, settings: Settings) -> int:
         timeout_graceful_shutdown=STREAMS_END_WITHIN_S,
     )
     server = Server(config, app.state.gateway)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _already_ending)
     server.run()
     if not server.started:
         return 1
     return BACKGROUND_WORK_ENDED if app.state.gateway.dead else 0
+
+
+def _already_ending(_: int, __: object) -> None:
+    """Uvicorn raises the signal that ended it once more: asked to end, it has ended well."""
 
 
 def main() -> None:

@@ -106,7 +106,7 @@ def alembic_config(connection: Connection) -> Config:
 
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
-    if parsed.drivername in ("postgres", "postgresql"):
+    if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,

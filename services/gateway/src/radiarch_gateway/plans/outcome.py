@@ -1,11 +1,11 @@
 """What came of a plan: DVH metrics and goals, read from the files that the exporter left."""
 
-from typing import Any
+from dataclasses import dataclass
 
 from pydantic import BaseModel, Field, ValidationError
 from radiarch_common.errors import UnavailableError
 from radiarch_common.objects import ObjectStore
-from radiarch_common.result import GoalResult
+from radiarch_common.result import GoalResult, Uncertainty
 from radiarch_common.telemetry import get_logger
 
 from radiarch_gateway.artifacts.models import ArtifactRow
@@ -25,44 +25,46 @@ class StructureMetrics(BaseModel):
     metrics: dict[str, float] = Field(description='Such as `{"D95%[Gy]": 58.2}`; Gy means Gy(RBE).')
 
 
-class Outcome(BaseModel):
-    """Metrics of each structure, and the goals."""
+@dataclass(frozen=True)
+class Outcome:
+    """What the files say; ``missing`` says why they say nothing although the plan is ready."""
 
-    structures: list[StructureMetrics]
-    goals: list[GoalResult]
-    uncertainty: dict[str, Any] | None = Field(description="Statistical, of the final dose: 1 sigma, %.")
-    warnings: list[str] = Field(description="What the case and the planner warned of.")
+    dvh: tuple[StructureMetrics, ...] = ()
+    goals: tuple[GoalResult, ...] = ()
+    uncertainty: Uncertainty | None = None
+    warnings: tuple[str, ...] = ()
+    missing: str | None = None
 
 
 class _DvhFile(BaseModel):
     """What is read of ``dvh.json``."""
 
-    curves: list[StructureMetrics]
+    curves: tuple[StructureMetrics, ...]
 
 
 class _PlanFile(BaseModel):
     """What is read of ``plan.json``."""
 
-    goals: list[GoalResult] = Field(default_factory=list)
-    uncertainty: dict[str, Any] | None = None
-    warnings: dict[str, list[str]] = Field(default_factory=dict)
+    goals: tuple[GoalResult, ...]
+    uncertainty: Uncertainty
+    warnings: dict[str, tuple[str, ...]]
 
 
-def outcome(objects: ObjectStore, rows: list[ArtifactRow]) -> tuple[Outcome | None, str | None]:
-    """The outcome, and why there is none although there should be."""
+def read_outcome(objects: ObjectStore, rows: list[ArtifactRow]) -> Outcome:
+    """The outcome of a plan from its artifacts; nothing of it while it has none."""
     files = {row.kind: row for row in rows if row.media_type == JSON}
     dvh, report = files.get("DVH"), files.get("REPORT")
     if dvh is None or report is None:
-        return None, "The exporter left no dvh.json and plan.json." if rows else None
+        return Outcome(missing="The exporter left no dvh.json and plan.json." if rows else None)
     try:
         curves = _DvhFile.model_validate_json(content(objects, dvh)).curves
         plan = _PlanFile.model_validate_json(content(objects, report))
     except UnavailableError as error:
-        return None, f"{error.neighbour} is not reachable."
+        return Outcome(missing=f"The {error.neighbour} is not reachable.")
     except DamagedError as error:
-        return None, str(error)
+        return Outcome(missing=str(error))
     except ValidationError as error:
         log.error("report of a plan cannot be read", job_id=dvh.job_id, errors=error.error_count())
-        return None, "dvh.json or plan.json are of a version that this gateway does not read."
-    warnings = [line for origin, lines in plan.warnings.items() if origin != "request" for line in lines]
-    return Outcome(structures=curves, goals=plan.goals, uncertainty=plan.uncertainty, warnings=warnings), None
+        return Outcome(missing="dvh.json or plan.json are of a version that this gateway does not read.")
+    warnings = tuple(line for origin, lines in plan.warnings.items() if origin != "request" for line in lines)
+    return Outcome(curves, plan.goals, plan.uncertainty, warnings)

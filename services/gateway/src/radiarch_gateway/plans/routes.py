@@ -59,7 +59,7 @@ async def create_plan(
         )
         accepted, _ = await run_in_threadpool(take, gateway.database, order, gateway.settings)
         gateway.relay.wake()
-    response.headers["Location"] = accepted.plan_url
+    response.headers["Location"] = accepted.url
     return accepted
 
 

@@ -21,9 +21,9 @@ from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.jobs.views import job_summary, job_view
 from radiarch_gateway.outbox import put_job
 from radiarch_gateway.plans.models import PlanRow
-from radiarch_gateway.plans.outcome import outcome
+from radiarch_gateway.plans.outcome import read_outcome
 from radiarch_gateway.plans.request import PlanRequest
-from radiarch_gateway.plans.views import PlanAccepted, PlanPage, PlanSummary, PlanView
+from radiarch_gateway.plans.views import JobLink, PlanAccepted, PlanPage, PlanSummary, PlanView
 
 WAITING = "Accepted; waiting for the message bus."
 
@@ -117,12 +117,10 @@ def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
 def _accepted(plan: PlanRow, job: JobRow) -> PlanAccepted:
     return PlanAccepted(
         id=plan.id,
-        job_id=job.id,
+        url=f"{API}/plans/{plan.id}",
         created_at=plan.created_at,
         deadline=job.deadline,
-        plan_url=f"{API}/plans/{plan.id}",
-        job_url=f"{API}/jobs/{job.id}",
-        events_url=f"{API}/jobs/{job.id}/events",
+        job=JobLink(id=job.id, url=f"{API}/jobs/{job.id}", events_url=f"{API}/jobs/{job.id}/events"),
         resolved=ResolvedPlan.model_validate(plan.resolved),
     )
 
@@ -135,7 +133,8 @@ def plan_view(database: Database, plan_id: str, objects: ObjectStore) -> PlanVie
             raise MissingError("plan", plan_id)
         job = _job_of(session, row)
         artifacts = artifacts_of(session, row.id)
-    found, missing = outcome(objects, artifacts)
+    outcome = read_outcome(objects, artifacts)
+    resolved = ResolvedPlan.model_validate(row.resolved)
     return PlanView(
         id=row.id,
         created_at=row.created_at,
@@ -143,11 +142,14 @@ def plan_view(database: Database, plan_id: str, objects: ObjectStore) -> PlanVie
         segmentation_uid=row.segmentation_uid,
         pacs=row.pacs,
         requested=row.requested,
-        resolved=ResolvedPlan.model_validate(row.resolved),
+        resolved=resolved,
         job=job_view(job),
         artifacts=[artifact_view(artifact) for artifact in artifacts],
-        outcome=found,
-        outcome_missing=missing,
+        dvh=list(outcome.dvh),
+        goals=list(outcome.goals),
+        uncertainty=outcome.uncertainty,
+        warnings=[*resolved.warnings, *outcome.warnings],
+        outcome_missing=outcome.missing,
     )
 
 

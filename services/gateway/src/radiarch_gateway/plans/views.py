@@ -5,22 +5,29 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 from radiarch_common.plans import ResolvedPlan
+from radiarch_common.result import GoalResult, Uncertainty
 
 from radiarch_gateway.artifacts.models import ArtifactView
 from radiarch_gateway.jobs.views import JobSummary, JobView
-from radiarch_gateway.plans.outcome import Outcome
+from radiarch_gateway.plans.outcome import StructureMetrics
+
+
+class JobLink(BaseModel):
+    """Where to follow a job."""
+
+    id: str
+    url: str
+    events_url: str
 
 
 class PlanAccepted(BaseModel):
     """A plan that was taken: the same answer however often the same request is made."""
 
     id: str
-    job_id: str
+    url: str
     created_at: datetime
     deadline: datetime
-    plan_url: str
-    job_url: str
-    events_url: str
+    job: JobLink
     resolved: ResolvedPlan
 
 
@@ -57,5 +64,8 @@ class PlanView(BaseModel):
     resolved: ResolvedPlan = Field(description="Every number that is used, and where it came from.")
     job: JobView
     artifacts: list[ArtifactView]
-    outcome: Outcome | None = Field(description="Metrics and goals; `null` until the plan is ready.")
-    outcome_missing: str | None = Field(default=None, description="Why a finished plan's outcome cannot be shown now.")
+    dvh: list[StructureMetrics] = Field(description="Metrics of each structure; empty until the plan is ready.")
+    goals: list[GoalResult] = Field(description="What the plan is judged by; empty until the plan is ready.")
+    uncertainty: Uncertainty | None = Field(default=None, description="Statistical, of the final dose.")
+    warnings: list[str] = Field(description="Of the request, the case and the planner.")
+    outcome_missing: str | None = Field(default=None, description="Why a finished plan's metrics cannot be shown now.")

@@ -24,11 +24,17 @@ class WorkflowView(BaseModel):
     overrides_schema: dict[str, Any] = Field(description="JSON Schema of the overrides it takes.")
 
 
+class Workflows(BaseModel):
+    """Every workflow."""
+
+    workflows: list[WorkflowView]
+
+
 @router.get("", summary="List workflows", responses=problems(503))
-async def list_workflows(gateway: GatewayDep) -> list[WorkflowView]:
+async def list_workflows(gateway: GatewayDep) -> Workflows:
     """What the planners offer now."""
     catalogue = await gateway.catalogues.current()
-    return [
+    views = [
         WorkflowView(
             id=entry.template.id,
             version=entry.template.version,
@@ -40,3 +46,4 @@ async def list_workflows(gateway: GatewayDep) -> list[WorkflowView]:
         )
         for entry in catalogue.workflows
     ]
+    return Workflows(workflows=views)

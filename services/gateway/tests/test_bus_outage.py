@@ -1,0 +1,113 @@
+"""The bus goes and comes: plans and cancels are taken meanwhile, and reach it; nothing is lost or doubled."""
+
+import signal
+from typing import Any
+
+import httpx
+from radiarch_common.settings import Settings
+from radiarch_common.topology import CANCEL, EVENTS, GATEWAY_DURABLE, JOBS, bootstrap
+from radiarch_standalone.embedded_nats import EmbeddedNats
+from radiarch_testkit.gateway import StageHand, until
+
+
+async def test_plans_are_taken_while_the_bus_is_down(
+    http: httpx.AsyncClient, body: dict[str, Any], stage_hand: StageHand, nats_server: EmbeddedNats
+) -> None:
+    """The job waits and says so; a cancel is taken too; after the restart both are on the bus, once."""
+    nats_server.stop(signal.SIGKILL)
+    await until(lambda: http.get("/api/v1/info"), lambda a: not a.json()["reachable"]["bus"]["ok"])
+    first = (await http.post("/api/v1/plans", json=body)).json()["id"]
+    second = (await http.post("/api/v1/plans", json=body)).json()["id"]
+    waiting = (await http.get(f"/api/v1/jobs/{first}")).json()
+    assert waiting["state"] == "queued"
+    assert "waiting for the message bus" in waiting["message"]
+    assert (await http.get("/health/ready")).status_code == 200
+    cancelled = await http.delete(f"/api/v1/plans/{second}")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
+
+    nats_server.start()
+    await until(lambda: http.get(f"/api/v1/jobs/{first}"), lambda a: "importer" in a.json()["message"])
+    await until(lambda: stage_hand.bus.is_cancelled(second), bool)
+    js = stage_hand.bus.js
+    assert (await js.stream_info(JOBS)).state.messages == 1
+    headers = (await js.get_last_msg(JOBS, f"jobs.import.{first}")).headers or {}
+    assert headers["Nats-Msg-Id"] == f"{first}:1:importer"
+    closing = await until(lambda: _last_kind(stage_hand, second), bool)
+    assert closing == f"events.{second}.gateway.cancelled"
+    await stage_hand.say(first, "importer", "started")
+    await until(lambda: http.get(f"/api/v1/jobs/{first}"), lambda a: a.json()["state"] == "running")
+
+
+async def test_events_said_during_a_restart_are_heard(
+    http: httpx.AsyncClient,
+    body: dict[str, Any],
+    stage_hand: StageHand,
+    nats_server: EmbeddedNats,
+    settings: Settings,
+) -> None:
+    """The aggregator finds its consumer again after a killed server, also when the consumer was deleted."""
+    job_id = (await http.post("/api/v1/plans", json=body)).json()["id"]
+    await stage_hand.say(job_id, "importer", "started")
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["state"] == "running")
+    nats_server.stop(signal.SIGKILL)
+    nats_server.start()
+    await stage_hand.say(job_id, "planner", "started")
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["stage"] == "planner")
+    await stage_hand.bus.js.delete_consumer(EVENTS, GATEWAY_DURABLE)
+    await bootstrap(stage_hand.bus.client, settings)
+    await stage_hand.say(job_id, "exporter", "started")
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["stage"] == "exporter")
+
+
+async def test_what_cannot_be_read_is_counted_and_passed(
+    http: httpx.AsyncClient, body: dict[str, Any], stage_hand: StageHand
+) -> None:
+    """A message of a later version, or garbage, does not keep later events from being heard."""
+    job_id = (await http.post("/api/v1/plans", json=body)).json()["id"]
+    for data in (b"\xff{", b'{"version": 2, "kind": "started"}'):
+        await stage_hand.bus.js.publish(f"events.{job_id}.importer.started", data, stream=EVENTS)
+    await stage_hand.say("0" * 12, "importer", "started")
+    await stage_hand.say(job_id, "importer", "started")
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["state"] == "running")
+    assert (await http.get("/api/v1/info")).json()["unreadable_events"] == 3
+
+
+async def test_cancel_tells_the_stages_and_can_be_repeated(
+    http: httpx.AsyncClient, body: dict[str, Any], stage_hand: StageHand
+) -> None:
+    """Bucket and wire both say it; a second request changes nothing; the stage's word ends the job."""
+    job_id = (await http.post("/api/v1/plans", json=body)).json()["id"]
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: "importer" in a.json()["message"])
+    await stage_hand.say(job_id, "planner", "started")
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["stage"] == "planner")
+    wire = await stage_hand.bus.client.subscribe(f"control.cancel.{job_id}")
+    await stage_hand.bus.client.flush()
+    asked = await http.post(f"/api/v1/jobs/{job_id}/cancel")
+    assert (asked.status_code, asked.json()["state"]) == (202, "running")
+    assert asked.json()["cancel_requested"]
+    await wire.next_msg(timeout=20)
+    assert await stage_hand.bus.is_cancelled(job_id)
+    revision = (await (await stage_hand.bus.bucket(CANCEL)).get(job_id)).revision
+    assert (await http.post(f"/api/v1/jobs/{job_id}/cancel")).status_code == 202
+    await stage_hand.say(job_id, "planner", "cancelled")
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["state"] == "cancelled")
+    assert (await http.delete(f"/api/v1/plans/{job_id}")).status_code == 202
+    assert (await (await stage_hand.bus.bucket(CANCEL)).get(job_id)).revision == revision
+
+
+async def test_what_has_ended_cannot_be_cancelled(
+    http: httpx.AsyncClient, body: dict[str, Any], stage_hand: StageHand
+) -> None:
+    """A plan that is ready stays ready; nobody is told to stop."""
+    job_id = (await http.post("/api/v1/plans", json=body)).json()["id"]
+    await stage_hand.say(job_id, "exporter", "finished")
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["state"] == "succeeded")
+    refused = await http.post(f"/api/v1/jobs/{job_id}/cancel")
+    assert refused.status_code == 409
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert not await stage_hand.bus.is_cancelled(job_id)
+
+
+async def _last_kind(stage_hand: StageHand, job_id: str) -> str:
+    found = (await stage_hand.bus.js.stream_info(EVENTS, subjects_filter=f"events.{job_id}.>")).state.subjects
+    return next(iter(found or {}), "")

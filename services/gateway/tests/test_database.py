@@ -1,0 +1,141 @@
+"""SQLite and PostgreSQL through the same code: schema, locks, one request taken once, an outage."""
+
+import asyncio
+from collections.abc import AsyncIterator, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from alembic import command
+from radiarch_common.catalogue import Catalogue
+from radiarch_common.settings import Settings
+from radiarch_gateway.app import create_app
+from radiarch_gateway.db import Database, alembic_config
+from radiarch_testkit.gateway import HANG_S, StageHand, served, until
+from radiarch_testkit.postgres import PostgresServer
+from sqlalchemy import Connection, create_engine, inspect
+
+MANY = 12
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'fresh' / 'radiarch.db'}"
+    postgres: PostgresServer = request.getfixturevalue("postgres")
+    return postgres.new_database()
+
+
+@pytest.fixture
+async def two(
+    database_url: str, settings: Settings, stage_hand: StageHand, catalogue: Catalogue
+) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
+    """Two gateways, as a deployment may run, on one database and one bus."""
+    await stage_hand.offer(catalogue)
+    same = settings.model_copy(update={"database_url": database_url})
+    with served(create_app(same)) as one, served(create_app(same)) as other:
+        async with (
+            httpx.AsyncClient(base_url=one, timeout=HANG_S) as first,
+            httpx.AsyncClient(base_url=other, timeout=HANG_S) as second,
+        ):
+            for client in (first, second):
+                await until(lambda c=client: c.get("/api/v1/info"), lambda answer: answer.json()["workflows"])
+            yield first, second
+
+
+def test_the_migrations_make_exactly_the_tables(database_url: str) -> None:
+    """A column added to a model without a migration fails here; a second start changes nothing."""
+    database = Database(database_url)
+    database.migrate()
+    database.migrate()
+    with _connection(database_url) as connection:
+        command.check(alembic_config(connection))
+        tables = set(inspect(connection).get_table_names())
+    database.close()
+    assert tables == {"alembic_version", "artifacts", "inbox", "jobs", "outbox", "plans"}
+
+
+def test_gateways_that_start_at_once_migrate_once(database_url: str) -> None:
+    """Each would make the tables; the others wait for the one that does."""
+    databases = [Database(database_url) for _ in range(4)]
+    with ThreadPoolExecutor(len(databases)) as threads:
+        list(threads.map(Database.migrate, databases))
+    for database in databases:
+        database.ping()
+        database.close()
+
+
+async def test_a_key_makes_one_plan_however_many_ask_at_once(
+    two: tuple[httpx.AsyncClient, httpx.AsyncClient], body: dict[str, Any]
+) -> None:
+    """A phone that sends again over a bad line, to whichever gateway, gets the plan it has already."""
+    headers = {"Idempotency-Key": "once"}
+    answers = await asyncio.gather(
+        *(two[number % 2].post("/api/v1/plans", json=body, headers=headers) for number in range(MANY))
+    )
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.text for answer in answers}) == 1
+    assert len((await two[0].get("/api/v1/plans")).json()["items"]) == 1
+    reordered = {name: body[name] for name in reversed(body)}
+    assert (await two[1].post("/api/v1/plans", json=reordered, headers=headers)).text == answers[0].text
+    other = await two[1].post("/api/v1/plans", json=body | {"dose_grid_mm": 2}, headers=headers)
+    assert other.status_code == 409
+    assert other.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_two_gateways_hand_every_job_over_once(
+    two: tuple[httpx.AsyncClient, httpx.AsyncClient], body: dict[str, Any], stage_hand: StageHand
+) -> None:
+    """Both relays read one outbox, both aggregators one stream: each job on the bus once, each state right."""
+    answers = await asyncio.gather(*(two[n % 2].post("/api/v1/plans", json=body) for n in range(MANY)))
+    ids = [answer.json()["id"] for answer in answers]
+    for job_id in ids:
+        await until(
+            lambda job_id=job_id: two[0].get(f"/api/v1/jobs/{job_id}"), lambda a: "importer" in a.json()["message"]
+        )
+    state = (await stage_hand.bus.js.stream_info("JOBS")).state
+    assert state.messages == MANY
+    for job_id in ids:
+        await stage_hand.say(job_id, "planner", "failed", refused=True, reason="No target.", hint="Draw one.")
+    for job_id in ids:
+        found = await until(
+            lambda job_id=job_id: two[1].get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["state"] == "failed"
+        )
+        assert found.json() | {"reason": "No target.", "hint": "Draw one.", "refused": True} == found.json()
+
+
+async def test_a_database_that_goes_and_comes(
+    postgres: PostgresServer, settings: Settings, stage_hand: StageHand, catalogue: Catalogue, body: dict[str, Any]
+) -> None:
+    """While it is away requests are answered with 503, and no event is lost."""
+    await stage_hand.offer(catalogue)
+    with served(create_app(settings.model_copy(update={"database_url": postgres.new_database()}))) as url:
+        async with httpx.AsyncClient(base_url=url, timeout=HANG_S) as client:
+            taken = await until(lambda: client.post("/api/v1/plans", json=body), lambda a: a.status_code == 202)
+            job_url = taken.json()["job"]["url"]
+            postgres.stop()
+            try:
+                down = await client.get(job_url)
+                assert down.status_code == 503
+                assert down.headers["Content-Type"] == "application/problem+json"
+                assert int(down.headers["Retry-After"]) > 0
+                assert (await client.get("/health/ready")).status_code == 503
+                assert not (await client.get("/api/v1/info")).json()["reachable"]["database"]["ok"]
+                await stage_hand.say(taken.json()["id"], "importer", "started")
+            finally:
+                postgres.start()
+            found = await until(lambda: client.get(job_url), lambda a: a.status_code == 200)
+            found = await until(lambda: client.get(job_url), lambda a: a.json()["state"] == "running")
+            assert found.json()["stage"] == "importer"
+
+
+@contextmanager
+def _connection(url: str) -> Generator[Connection]:
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
