@@ -44,16 +44,26 @@ def assert_one_plan_more(deployment: Deployment, study: PhantomStudy, before: se
     assert plans_in_pacs(deployment, study) - before == uids
 
 
-def engine_processes() -> list[int]:
-    """Dose engine processes that run on this machine now."""
-    found: list[int] = []
+def engine_processes(planner: int) -> set[int]:
+    """Dose engine processes that descend from a planner."""
+    parents: dict[int, int] = {}
+    engines: set[int] = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             program = os.readlink(folder / "exe")
+            # After the name in brackets come state and parent.
+            parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
         except OSError:
             continue
         if "MCsquare" in Path(program).name:
-            found.append(int(folder.name))
+            engines.add(int(folder.name))
+    return {pid for pid in engines if planner in _ancestors(pid, parents)}
+
+
+def _ancestors(pid: int, parents: dict[int, int]) -> list[int]:
+    found: list[int] = []
+    while (pid := parents.get(pid, 0)) > 0:
+        found.append(pid)
     return found
 
 
@@ -99,11 +109,14 @@ def test_a_pacs_that_is_down_for_longer_than_five_retries_is_waited_for(
 
 def test_cancel_during_beamlets_leaves_no_engine_running(deployment: Deployment, phantom: PhantomStudy) -> None:
     before = plans_in_pacs(deployment, phantom)
+    planner = deployment.services["planner"].pid
     plan = deployment.plan(phantom_request(phantom, overrides=LONG))
-    deployment.until(plan["job"]["id"], lambda job: "eamlet" in job["message"] and bool(engine_processes()))
+    deployment.until(plan["job"]["id"], lambda job: "eamlet" in job["message"] and bool(engine_processes(planner)))
+    running = engine_processes(planner)
     deployment.http.post(f"/jobs/{plan['job']['id']}/cancel").raise_for_status()
     time.sleep(1.0)
-    assert engine_processes() == []
+    assert engine_processes(planner) == set()
+    assert not [pid for pid in running if Path(f"/proc/{pid}").exists()]
     assert deployment.end_of(plan["job"]["id"])["state"] == "cancelled"
     assert plans_in_pacs(deployment, phantom) == before
 

@@ -117,6 +117,7 @@ class ResultManifest(Model):
     """What ``result.json`` says.
 
     ``resolved`` is the request with the numbers that the case decided filled in (their origin: ``case``).
+    ``warnings`` are the planner's own, beside those of the request and of the case.
     """
 
     layout: int = RESULT_LAYOUT

@@ -9,6 +9,9 @@ from radiarch_common.result import GoalResult
 from radiarch_planner.cumulative import CumulativeDose
 from radiarch_planner.metrics import Metric
 
+TOLERANCE = 1e-4
+"""A goal is met to four digits: a plan that is normalised to a goal meets it, whatever the DVH's rounding."""
+
 
 def metrics_asked(goals: Sequence[Goal], structure: str) -> tuple[str, ...]:
     """The metrics that goals ask of a structure, each once."""
@@ -39,5 +42,6 @@ def _judged(goal: Goal, doses: Mapping[str, CumulativeDose]) -> GoalResult:
             f"A goal names the structure '{goal.structure}', which there is no DVH of.", f"Use: {names}."
         )
     achieved = Metric.parse(goal.metric).evaluate(dose)
-    met = achieved >= goal.value if goal.op == ">=" else achieved <= goal.value
+    room = TOLERANCE * goal.value
+    met = achieved >= goal.value - room if goal.op == ">=" else achieved <= goal.value + room
     return GoalResult(goal=goal, achieved=achieved, met=met)

@@ -82,8 +82,6 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
         objective_course=spots.course,
         provenance=_provenance(case, engine, spec, beams),
         warnings=(
-            *request.warnings,
-            *case.manifest.warnings,
             *patient.warnings,
             *worth.warnings,
             *_missed_normalisation(spec, next(d for d in worth.dvh if d.curve.structure == target_name)),
