@@ -74,6 +74,8 @@ async def test_wrong_addresses_and_methods(http: httpx.AsyncClient) -> None:
         assert "none" in _problem(await http.get(path), 404)["detail"]
     _problem(await http.post("/api/v1/jobs/none/cancel"), 404)
     _problem(await http.delete("/api/v1/plans/none"), 404)
+    for path in ("/api/v1/plans/%00", "/api/v1/jobs/A", "/api/v1/artifacts/..%2F..", "/api/v1/plans?cursor=%00"):
+        assert (await http.get(path)).status_code in (404, 422)
     _problem(await http.get("/nowhere"), 404)
     _problem(await http.put("/api/v1/plans"), 405)
     broken = await http.post("/api/v1/plans", content=b"{", headers={"Content-Type": "application/json"})

@@ -1,6 +1,8 @@
 """Serve the gateway: ``python -m radiarch_gateway``."""
 
 import ipaddress
+import logging
+import os
 import signal
 import socket
 import sys
@@ -101,7 +103,9 @@ def main() -> None:
     except RefusedError as error:
         log.error("refused to start", reason=error.reason, hint=error.hint)
         sys.exit(2)
-    sys.exit(serve(create_app(settings), settings))
+    status = serve(create_app(settings), settings)
+    logging.shutdown()
+    os._exit(status)  # a probe that hangs in its thread must not keep the process
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Aggregator:
     async def _take(self, message: Msg) -> None:
         """One message, seen through; acked when its transaction is committed, or it is not worth one."""
         try:
-            event = EVENT.validate_json(message.data)
+            event = EVENT.validate_json(message.data.replace(b"\\u0000", b"\\u0020"))  # PostgreSQL's text has no NUL
         except ValidationError as error:
             self.unreadable += 1
             log.error("unreadable event", subject=message.subject, errors=error.error_count())

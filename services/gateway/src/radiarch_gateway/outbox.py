@@ -120,8 +120,9 @@ class Relay:
 
     def _sent(self, row: OutboxRow) -> None:
         with self._database.writing() as session:
-            session.exec(delete(OutboxRow).where(col(OutboxRow.id) == row.id))
+            # The job first, as a cancel does: two transactions that lock in one order cannot wait for each other.
             job = session.get(JobRow, row.job_id, with_for_update=True) if row.errand == "job" else None
+            session.exec(delete(OutboxRow).where(col(OutboxRow.id) == row.id))
             if job is not None and job.state == JobState.QUEUED.value and not job.cancel_requested:
                 job.message = HANDED_OVER
                 job.updated_at = utc_now()

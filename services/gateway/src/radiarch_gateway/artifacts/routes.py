@@ -8,11 +8,12 @@ from starlette.concurrency import run_in_threadpool
 from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.artifacts.store import artifact, content
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
+from radiarch_gateway.ids import ID_PATTERN
 from radiarch_gateway.problems import problems
 
 router = APIRouter(prefix="/artifacts", tags=["artifacts"])
 
-ArtifactId = Annotated[str, Path(description="As in the plan's `artifacts`.", max_length=40)]
+ArtifactId = Annotated[str, Path(description="As in the plan's `artifacts`.", pattern=ID_PATTERN)]
 
 
 def _load(gateway: Gateway, artifact_id: str) -> ArtifactRow:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from radiarch_gateway.bootstrap import GatewayDep
+from radiarch_gateway.ids import ID_PATTERN
 from radiarch_gateway.jobs.models import JobState
 from radiarch_gateway.jobs.store import cancel, job, jobs_page
 from radiarch_gateway.jobs.views import JobPage, JobView, job_view
@@ -15,14 +16,14 @@ from radiarch_gateway.stream import StreamOverError, follow
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
-JobId = Annotated[str, Path(description="The same as the plan's id.", max_length=40)]
+JobId = Annotated[str, Path(description="The same as the plan's id.", pattern=ID_PATTERN)]
 
 
 @router.get("", summary="List jobs", responses=problems(422))
 def list_jobs(
     gateway: GatewayDep,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=40, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(pattern=ID_PATTERN, description="`next_cursor` of the page before.")] = None,
     state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
 ) -> JobPage:
     """Jobs, newest first."""

@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.errors import FieldError, InvalidRequestError
+from radiarch_gateway.ids import ID_PATTERN
 from radiarch_gateway.jobs.routes import cancel_job
 from radiarch_gateway.jobs.views import JobView
 from radiarch_gateway.plans.request import PlanRequest
@@ -17,7 +18,7 @@ from radiarch_gateway.workflows.resolve import resolve
 
 router = APIRouter(prefix="/plans", tags=["plans"])
 
-PlanId = Annotated[str, Path(description="As `POST /plans` answered.", max_length=40)]
+PlanId = Annotated[str, Path(description="As `POST /plans` answered.", pattern=ID_PATTERN)]
 Key = Annotated[
     str | None,
     Header(
@@ -84,7 +85,7 @@ def _pacs(gateway: Gateway, requested: str | None) -> str:
 def list_plans(
     gateway: GatewayDep,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=40, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(pattern=ID_PATTERN, description="`next_cursor` of the page before.")] = None,
 ) -> PlanPage:
     """Plans, newest first."""
     with gateway.database.reading() as session:
