@@ -120,7 +120,6 @@ def write_block(inputs: BeamInputs, block: Block) -> Path:
             "RNG_Seed": block.seed,
             "Num_Primaries": block.primaries_per_spot,
             "Beamlet_Mode": True,
-            "Beamlet_Parallelization": True,
             "Dose_MHD_Output": False,
             "Dose_Sparse_Output": True,
             # In eV/g for one proton: a small part of what one simulated proton leaves in a voxel it crosses.

@@ -45,7 +45,7 @@ from radiarch_planner.steering import Array, BeamFrame
 GY_PER_EV_PER_GRAM = 1.602176634e-16
 """The elementary charge (an electronvolt in joules) times a thousand grams per kilogram."""
 _PROTONS_PER_S = 50_000.0
-_SPOT_S = 0.011
+_SPOT_S = 0.008
 _START_S = 0.2
 _PATIENCE = 20.0
 """A process that takes so many times as long as expected, and two minutes, hangs."""
