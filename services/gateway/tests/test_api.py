@@ -2,13 +2,19 @@
 
 import hashlib
 import json
+import socket
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
+from radiarch_common.catalogue import Catalogue
 from radiarch_common.messages import ImportStudy
 from radiarch_common.objects import FolderStore
+from radiarch_common.settings import S3Settings, Settings, WebPacsSettings
 from radiarch_common.topology import JOBS
-from radiarch_testkit.gateway import StageHand, until
+from radiarch_gateway.app import create_app
+from radiarch_gateway.info.probes import WAIT_S
+from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 
 DVH = {
     "kind": "cumulative",
@@ -170,6 +176,30 @@ async def test_info_says_who_answers(http: httpx.AsyncClient) -> None:
     assert any("Scanner 1" in warning for warning in info["warnings"])
     assert (await http.get("/health/ready")).status_code == 200
     assert (await http.get("/health/live")).status_code == 200
+
+
+async def test_info_does_not_hang_on_neighbours_that_do(
+    settings: Settings, stage_hand: StageHand, catalogue: Catalogue
+) -> None:
+    """An archive that takes the call and says nothing, and a store that is away, are told apart from what answers."""
+    await stage_hand.offer(catalogue)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        pacs = {
+            "silent": WebPacsSettings(url=f"http://127.0.0.1:{port}/dicom-web", timeout_s=WAIT_S + 2),
+            "away": WebPacsSettings(url="http://127.0.0.1:9/dicom-web", timeout_s=WAIT_S + 2),
+        }
+        away = S3Settings(endpoint="127.0.0.1:9", access_key="a", secret_key=SecretStr("very-secret"))
+        lacking = settings.model_copy(update={"pacs": pacs, "s3": away})
+        with served(create_app(lacking)) as url:
+            async with httpx.AsyncClient(base_url=url, timeout=HANG_S) as client:
+                answer = await until(lambda: client.get("/api/v1/info"), lambda a: a.json()["reachable"]["bus"]["ok"])
+    reachable = answer.json()["reachable"]
+    assert reachable["database"]["ok"]
+    assert not reachable["objects"]["ok"]
+    assert "No answer within" in reachable["pacs"]["silent"]["why"]
+    assert not reachable["pacs"]["away"]["ok"]
+    assert "very-secret" not in answer.text
 
 
 async def test_workflows_come_with_their_numbers_and_schema(http: httpx.AsyncClient) -> None:

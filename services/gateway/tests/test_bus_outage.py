@@ -4,10 +4,12 @@ import signal
 from typing import Any
 
 import httpx
+from radiarch_common.catalogue import Catalogue
 from radiarch_common.settings import Settings
 from radiarch_common.topology import CANCEL, EVENTS, GATEWAY_DURABLE, JOBS, bootstrap
+from radiarch_gateway.app import create_app
 from radiarch_standalone.embedded_nats import EmbeddedNats
-from radiarch_testkit.gateway import StageHand, until
+from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 
 
 async def test_plans_are_taken_while_the_bus_is_down(
@@ -36,6 +38,31 @@ async def test_plans_are_taken_while_the_bus_is_down(
     assert closing == f"events.{second}.gateway.cancelled"
     await stage_hand.say(first, "importer", "started")
     await until(lambda: http.get(f"/api/v1/jobs/{first}"), lambda a: a.json()["state"] == "running")
+
+
+async def test_a_job_taken_by_a_gateway_that_died_is_handed_over_by_the_next(
+    body: dict[str, Any],
+    stage_hand: StageHand,
+    nats_server: EmbeddedNats,
+    settings: Settings,
+    catalogue: Catalogue,
+) -> None:
+    """What was answered with 202 is in the database, not in a process; its key still names it."""
+    await stage_hand.offer(catalogue)
+    key = {"Idempotency-Key": "kept"}
+    with served(create_app(settings)) as url:
+        async with httpx.AsyncClient(base_url=url, timeout=HANG_S) as client:
+            await until(lambda: client.get("/api/v1/info"), lambda a: a.json()["workflows"])
+            nats_server.stop(signal.SIGKILL)
+            taken = await client.post("/api/v1/plans", json=body, headers=key)
+            assert taken.status_code == 202
+    with served(create_app(settings)) as url:
+        async with httpx.AsyncClient(base_url=url, timeout=HANG_S) as client:
+            again = await client.post("/api/v1/plans", json=body, headers=key)
+            assert (again.status_code, again.json()) == (202, taken.json())
+            nats_server.start()
+            job_url = taken.json()["job"]["url"]
+            await until(lambda: client.get(job_url), lambda a: "importer" in a.json()["message"])
 
 
 async def test_events_said_during_a_restart_are_heard(
