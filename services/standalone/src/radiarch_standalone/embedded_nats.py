@@ -93,11 +93,13 @@ class EmbeddedNats:
             self._lock = None
 
     def _take_lock(self) -> None:
-        self._lock = (self._folder / "lock").open("w")
+        lock = (self._folder / "lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            lock.close()
             raise EmbeddedNatsError(f"another radiarch runs on {self._folder.parent}; stop it first") from error
+        self._lock = lock
 
     def _earlier_port(self) -> int:
         remembered = self._folder / "port"
