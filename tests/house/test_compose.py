@@ -1,0 +1,50 @@
+"""What compose.yaml promises: settings that exist, no password of its own, one machine, any number of planners."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from radiarch_common.settings import S3Settings, Settings
+
+ROOT = Path(__file__).parents[2]
+WORKERS = ("importer", "planner", "exporter")
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, dict[str, Any]]:
+    return yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+
+
+def test_every_setting_exists(services: dict[str, dict[str, Any]]) -> None:
+    """Fails on a misspelt or removed setting: services ignore variables they do not know."""
+    known = {f"RADIARCH_{name.upper()}" for name in Settings.model_fields}
+    known |= {f"RADIARCH_S3__{name.upper()}" for name in S3Settings.model_fields}
+    told = {name for service in services.values() for name in service["environment"]}
+    assert {name for name in told if name.startswith("RADIARCH_")} <= known
+
+
+def test_no_password_has_a_default() -> None:
+    """Compose refuses to start with an empty password, and the example holds none."""
+    text = (ROOT / "compose.yaml").read_text()
+    wanted = set(re.findall(r"\$\{(\w+):\?", text))
+    assert not re.search(r"\$\{\w+:?-", text)
+    example = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert set(example) == wanted
+    assert {value for name, value in example.items() if "PASSWORD" in name} == {""}
+
+
+def test_only_the_gateway_and_orthanc_are_published_and_to_this_machine(services: dict[str, dict[str, Any]]) -> None:
+    """There is no login yet: a port on all interfaces would hand patients to the network."""
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert set(published) == {"gateway", "orthanc"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_workers_can_be_scaled_and_are_looked_after(services: dict[str, dict[str, Any]]) -> None:
+    """A container name or a port would stop ``--scale planner=3``; without a health check ``--wait`` waits for less."""
+    for name in WORKERS:
+        assert not {"container_name", "ports"} & set(services[name])
+        assert services[name]["healthcheck"]["test"][-1] == name
+        assert services[name]["depends_on"]["bootstrap"]["condition"] == "service_completed_successfully"
