@@ -139,7 +139,7 @@ def test_dates_are_those_of_the_job_in_the_study_s_time_zone(job: ExportResult, 
 def test_a_weight_that_a_32_bit_float_does_not_hold_is_a_defect(
     job: ExportResult, case: Case, result: Result, mu: float
 ) -> None:
-    with pytest.raises(ValueError, match="32-bit float|non-finite"):
+    with pytest.raises(ValueError, match=r"32-bit float|non-finite"):
         ion_plan(job, case.manifest, _with_layer(result.manifest, {"mu": (mu,)}))
 
 

@@ -33,7 +33,7 @@ class Layer(Model):
     Attributes
     ----------
     energy_mev
-        Nominal energy, a row of the machine's beam data.
+        Nominal energy, within the machine's measured energies; between two rows its beam data are interpolated.
     x_mm, y_mm
         Scan spot positions (DICOM 300A,0394), mm.
     mu

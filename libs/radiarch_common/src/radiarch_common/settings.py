@@ -89,5 +89,4 @@ class Settings(BaseSettings):
     http_host: str = "127.0.0.1"
     allow_unauthenticated: bool = False
     http_port: int = Field(default=9042, ge=0, le=65535)
-    health_port: int = Field(default=0, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -8,7 +8,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import KeyNotFoundError, NotFoundError
+from nats.js.errors import NotFoundError
+from radiarch_common.alive import living_workers
 from radiarch_common.bus import BUS_ERRORS, Bus, connect
 from radiarch_common.errors import UnavailableError
 from radiarch_common.messages import ImportStudy
@@ -20,7 +21,6 @@ from radiarch_common.topology import (
     CATALOGUE_KEY,
     EVENTS,
     GATEWAY_DURABLE,
-    WORKERS,
     cancel_subject,
 )
 
@@ -98,8 +98,8 @@ class Link:
         bus = self.now()
         try:
             async with asyncio.timeout(QUICK_S):
-                names = await (await bus.bucket(WORKERS)).keys()
-        except (NotFoundError, KeyNotFoundError):
+                names = await living_workers(bus)
+        except NotFoundError:  # no bucket yet
             names = []
         except BUS_ERRORS as error:
             raise UnavailableError("message bus", str(error)) from error

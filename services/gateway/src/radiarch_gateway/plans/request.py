@@ -87,8 +87,8 @@ class PlanRequest(Closed):
                     "study_instance_uid": "1.2.826.0.1.3680043.8.498.1",
                     "workflow": "proton-impt",
                     "prescription": {"target": "PTV", "dose_gy_rbe": 60.0, "fractions": 30},
-                    "machine": "generic",
-                    "ct_calibration": "generic",
+                    "machine": "generic-pbs",
+                    "ct_calibration": "ucl-toshiba",
                     "overrides": {"beams": [{"gantry_angle_deg": 90}, {"gantry_angle_deg": 270}]},
                 }
             ]

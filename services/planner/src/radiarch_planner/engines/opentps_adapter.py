@@ -120,9 +120,15 @@ class Spots:
 
 
 def read_beam_data(path: Path, minimum_mev: float, maximum_mev: float) -> BeamData:
-    """A beam data library from a file in MCsquare's format, rows outside the measured energies left out."""
-    with _quiet():
-        bdl = mcsquareIO.readBDL(str(path))
+    """A beam data library from a file in MCsquare's format, rows outside the measured energies left out.
+
+    Its range shifters are not read: OpenTPS would open its list of materials for writing, in the installation.
+    """
+    lines = path.read_text().splitlines(keepends=True)
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        copy = Path(folder) / "beam_data.txt"
+        copy.write_text("".join(line for line in lines if not line.startswith("RS_")))
+        bdl = mcsquareIO.readBDL(str(copy))
     energies = np.asarray(bdl.nominalEnergy, dtype=np.float64)
     order = np.argsort(energies, kind="stable")
     order = order[(energies[order] >= minimum_mev) & (energies[order] <= maximum_mev)]
