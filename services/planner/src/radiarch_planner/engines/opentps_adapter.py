@@ -127,7 +127,7 @@ def read_beam_data(path: Path, minimum_mev: float, maximum_mev: float) -> BeamDa
     lines = path.read_text().splitlines(keepends=True)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         copy = Path(folder) / "beam_data.txt"
-        copy.write_text("".join(line for line in lines if not line.startswith("RS_")))
+        copy.write_text("".join(line for line in lines if not line.startswith(("RS_", "Range Shifter"))))
         bdl = mcsquareIO.readBDL(str(copy))
     energies = np.asarray(bdl.nominalEnergy, dtype=np.float64)
     order = np.argsort(energies, kind="stable")
