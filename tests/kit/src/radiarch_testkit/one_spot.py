@@ -1,6 +1,7 @@
-"""A plan of spots that a test chooses, through the real dose engine and the real exporter, into a folder PACS."""
+"""A plan through the real dose engine and the real exporter into a folder PACS, its spots chosen or optimised."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import radiarch_planner
@@ -9,6 +10,7 @@ from radiarch_common.case import Case, load_case
 from radiarch_common.messages import ExportResult
 from radiarch_common.objects import FolderStore
 from radiarch_common.pacs import Pacs, open_pacs
+from radiarch_common.plans import PlanSpec
 from radiarch_common.result import (
     Provenance,
     ResultBeam,
@@ -25,6 +27,7 @@ from radiarch_planner.dose_grid import calculation_grid, ct_on_grid
 from radiarch_planner.engines.base import Patient
 from radiarch_planner.engines.mcsquare import McsquareEngine
 from radiarch_planner.machine import read_calibration, read_machine
+from radiarch_planner.plan import make_plan
 from radiarch_standalone.phantom import PhantomStudy, write_phantom
 
 from radiarch_testkit.jobs import import_job
@@ -49,19 +52,31 @@ class Bench:
         body = manifest.structure(self.study.body)
         inside = self.case.occupancy(body)
         grid = calculation_grid(manifest.grid, body.grid, inside, dose_grid_mm)
-        self._patient = Patient(grid, ct_on_grid(self.case.ct_hu(), manifest.grid, body.grid, inside, grid))
+        self.patient = Patient(grid, ct_on_grid(self.case.ct_hu(), manifest.grid, body.grid, inside, grid))
         machine = read_machine(ENTRIES / "machines" / "generic-pbs")
-        self.engine = McsquareEngine(self._settings, machine, read_calibration(ENTRIES / "ct_calibrations" / "water"))
+        self._calibration = read_calibration(ENTRIES / "ct_calibrations" / "water")
+        self.engine = McsquareEngine(self._settings, machine, self._calibration)
+        self._job = import_job()
+
+    @property
+    def spec(self) -> PlanSpec:
+        """What a plan is asked for where a test does not ask for something else."""
+        return self._job.request.spec
+
+    def plan(self, **changes: Any) -> tuple[Dataset, Dataset]:  # noqa: ANN401 - any field of a PlanSpec
+        """RTPLAN and RTDOSE of an optimised plan, read back from the PACS; ``changes`` are fields of its spec."""
+        spec = self.spec.model_copy(update=changes)
+        request = self._job.request.model_copy(update={"spec": spec})
+        return self._exported(make_plan(self.case, request, self.engine, self._calibration, QuietWatch()))
 
     def irradiate(self, beams: tuple[ResultBeam, ...], primaries: int) -> tuple[Dataset, Dataset]:
         """RTPLAN and RTDOSE of exactly these beams, read back from the PACS."""
-        job = import_job()
-        spec = job.request.spec.model_copy(update={"primaries_final": primaries, "seed": 7})
-        dose = self.engine.final_dose(self._patient, beams, spec, QuietWatch())
+        spec = self.spec.model_copy(update={"primaries_final": primaries, "seed": 7})
+        dose = self.engine.final_dose(self.patient, beams, spec, QuietWatch())
         build = self.engine.build
         manifest = ResultManifest(
-            resolved=job.request.model_copy(update={"spec": spec}),
-            grid=self._patient.grid,
+            resolved=self._job.request.model_copy(update={"spec": spec}),
+            grid=self.patient.grid,
             beams=beams,
             uncertainty=Uncertainty(percent=1.0, voxels="not looked at in this test", batches=spec.batches),
             dvh=(),
@@ -81,9 +96,13 @@ class Bench:
                 dose_to=build.dose_to,
             ),
         )
-        draft = ResultDraft(manifest, dose.dose_gy, dose.dose_gy * np.float32(spec.rbe), dose.uncertainty_gy)
-        result = save_result(self._objects, f"results/{job.job_id}/1-1-1", draft)
-        export = ExportResult.of(job, case_key=self.case.key, result_key=result.key)
+        return self._exported(
+            ResultDraft(manifest, dose.dose_gy, dose.dose_gy * np.float32(spec.rbe), dose.uncertainty_gy)
+        )
+
+    def _exported(self, draft: ResultDraft) -> tuple[Dataset, Dataset]:
+        result = save_result(self._objects, f"results/{self._job.job_id}/1-1-1", draft)
+        export = ExportResult.of(self._job, case_key=self.case.key, result_key=result.key)
         export_result(export, self.case, result, self._objects, self.pacs, QuietWatch())
         return self._of_modality("RTPLAN"), self._of_modality("RTDOSE")
 

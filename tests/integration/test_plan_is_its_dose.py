@@ -1,0 +1,101 @@
+"""Is the exported dose that of the exported plan? The RT Ion Plan alone is simulated again, with another seed.
+
+Fails when any factor (fractions, RBE, the scaling to the normalisation, MU per weight) is in one of the two and
+not in the other, when a beam, layer or spot is lost, doubled or given another's weight, and when the uncertainty
+that is told is not the spread that another seed shows.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from pydicom import Dataset
+from radiarch_common.plans import Beam, Objective
+from radiarch_common.watch import QuietWatch
+from radiarch_planner.patient import occupancy_of
+from radiarch_standalone.phantom import CENTRE_MM
+from radiarch_testkit.ion_plan_reader import beams_of, fractions_of
+from radiarch_testkit.one_spot import Bench
+from radiarch_testkit.requests import SMALL
+
+DOSE_GRID_MM, RBE = 5.0, 1.1
+ISOCENTRE_MM = (CENTRE_MM[0] + 12.0, CENTRE_MM[1] - 9.0, CENTRE_MM[2] + 7.0)
+BEAMS = (
+    Beam(name="steep", gantry_angle_deg=75.0, couch_angle_deg=15.0),
+    Beam(name="flat", gantry_angle_deg=265.0, couch_angle_deg=350.0),
+)
+"""No symmetry: another order of beams, a lost couch or a mirrored axis gives another dose."""
+
+FloatArray = npt.NDArray[np.float64]
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Dose as exported and as simulated again, Gy(RBE), and the standard error of the second; on one grid.
+
+    ``target`` is the share of each voxel inside the target.
+    """
+
+    plan: Dataset
+    exported: FloatArray
+    again: FloatArray
+    error: FloatArray
+    target: FloatArray
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
+    bench = Bench(tmp_path_factory.mktemp("again"), dose_grid_mm=DOSE_GRID_MM)
+    objectives = (
+        Objective(structure="PTV", kind="DUniform", dose_gy_rbe=50.0, weight=10.0),
+        Objective(structure="Core", kind="DMax", dose_gy_rbe=15.0, weight=5.0),
+    )
+    plan, dose = bench.plan(
+        **SMALL, beams=BEAMS, isocentre_mm=ISOCENTRE_MM, objectives=objectives, dose_grid_mm=DOSE_GRID_MM, rbe=RBE
+    )
+    spec = bench.spec.model_copy(update={"primaries_final": 400_000, "seed": 4711})
+    prescription = spec.prescription.model_copy(update={"fractions": fractions_of(plan)})
+    spec = spec.model_copy(update={"prescription": prescription})
+    again = bench.engine.final_dose(bench.patient, beams_of(plan), spec, QuietWatch())
+    return Simulated(
+        plan=plan,
+        exported=dose.pixel_array.astype(np.float64) * float(dose.DoseGridScaling),
+        again=again.dose_gy.astype(np.float64) * RBE,
+        error=again.uncertainty_gy.astype(np.float64) * RBE,
+        target=occupancy_of(bench.case, "PTV", bench.patient).astype(np.float64),
+    )
+
+
+def test_the_plan_gives_the_target_the_dose_that_was_exported(simulated: Simulated) -> None:
+    exported, again = (float(np.average(d, weights=simulated.target)) for d in (simulated.exported, simulated.again))
+    assert exported / again == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_plan_gives_every_voxel_the_dose_that_was_exported(simulated: Simulated) -> None:
+    """Mean square of the difference over its variance: 1 when nothing but noise is between the two.
+
+    The exported dose has half as many protons per beam as the second, hence twice its variance.
+    """
+    hot = simulated.again > 0.3 * simulated.again.max()
+    chi = (simulated.exported - simulated.again)[hot] / (np.sqrt(3.0) * simulated.error[hot])
+    assert np.count_nonzero(hot) > 1000
+    assert float(np.mean(np.clip(chi, -5, 5) ** 2)) == pytest.approx(1.2, abs=0.25)
+
+
+def test_the_prescription_is_that_of_all_fractions(simulated: Simulated) -> None:
+    """Normalised to the median: D50 % of the exported dose is the prescribed one."""
+    (wanted,) = (float(item.TargetPrescriptionDose) for item in simulated.plan.DoseReferenceSequence)
+    inside = simulated.target >= 0.5
+    assert float(np.median(simulated.exported[inside])) == pytest.approx(wanted, rel=0.02)
+    assert wanted == 50.0
+    assert fractions_of(simulated.plan) == 25
+
+
+def test_the_beams_are_unequal(simulated: Simulated) -> None:
+    """What the other tests rest on: that exchanging the beams would show."""
+    one, two = beams_of(simulated.plan)
+    assert abs(one.meterset_mu - two.meterset_mu) > 0.02 * two.meterset_mu
+    assert {layer.energy_mev for layer in one.layers} != {layer.energy_mev for layer in two.layers}
