@@ -45,8 +45,9 @@ def catalogue() -> Catalogue:
             ObjectiveTemplate(structure="{body}", kind="DMax", dose_percent=105.0),
         ),
         goals=(
-            GoalTemplate(structure="{target}", metric="D95%[Gy]", op=">=", value=95.0),
+            GoalTemplate(structure="{target}", metric="D95%[Gy]", op=">=", value=95.0, limit=90.0, priority=2),
             GoalTemplate(structure="{body}", metric="V30Gy[%]", op="<=", value=40.0),
+            GoalTemplate(structure="{body}", metric="CV10Gy[cc]", op=">=", value=700.0, limit=650.0),
         ),
         dose_grid_mm=2.5,
         spot_spacing_mm=5.5,

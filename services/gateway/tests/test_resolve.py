@@ -44,9 +44,10 @@ def test_what_is_not_asked_comes_from_workflow_machine_and_case(body: dict[str, 
     assert (spec.batches, spec.iterations, spec.seed, spec.rbe) == (12, 77, 42, 1.1)
     assert [beam.name for beam in spec.beams] == ["G90", "G270"]
     assert [(o.structure, o.dose_gy_rbe) for o in spec.objectives] == [("PTV", 60.6), ("{body}", 63.0)]
-    assert [(g.structure, g.metric, g.value) for g in spec.goals] == [
-        ("PTV", "D95%[Gy]", 57.0),
-        ("{body}", "V30Gy[%]", 40.0),
+    assert [(g.structure, g.metric, g.value, g.limit, g.priority) for g in spec.goals] == [
+        ("PTV", "D95%[Gy]", 57.0, 54.0, 2),
+        ("{body}", "V30Gy[%]", 40.0, None, 1),
+        ("{body}", "CV10Gy[cc]", 700.0, 650.0, 1),
     ]
     assert {origins[name] for name in ("workflow", "machine", "ct_calibration")} == {"request"}
     assert plan.machine.sha256 == "1" * 64

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
 from radiarch_common.settings import Settings
 
 from radiarch_gateway import problems
@@ -30,7 +31,10 @@ def create_app(settings: Settings) -> FastAPI:
         async with gateway.running():
             yield
 
-    app = FastAPI(title="Radiarch", version=VERSION, description=DESCRIPTION, openapi_tags=TAGS, lifespan=lifespan)
+    # Hospital networks reach no content host: the documentation's scripts come from this server.
+    app = FastAPIOffline(
+        title="Radiarch", version=VERSION, description=DESCRIPTION, openapi_tags=TAGS, lifespan=lifespan
+    )
     app.state.gateway = gateway
     problems.install(app)
     app.add_exception_handler(StreamOverError, _over)

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
-from radiarch_common.catalogue import CalibrationEntry, Catalogue, MachineEntry, WorkflowEntry, WorkflowTemplate
+from radiarch_common.catalogue import (
+    CalibrationEntry,
+    Catalogue,
+    GoalTemplate,
+    MachineEntry,
+    WorkflowEntry,
+    WorkflowTemplate,
+)
 from radiarch_common.plans import TARGET, Origin, PlanSpec, ResolvedPlan
 from radiarch_common.settings import Settings
 
@@ -149,14 +156,19 @@ def _from_template(request: PlanRequest, template: WorkflowTemplate) -> list[dic
 
 
 def _goals_from_template(request: PlanRequest, template: WorkflowTemplate) -> list[dict[str, Any]]:
-    """Doses are percentages of the prescription; volumes (V metrics) stand as they are."""
+    """Doses are percentages of the prescription; volumes (V and CV metrics) stand as they are."""
     asked = request.prescription
+
+    def absolute(goal: GoalTemplate, value: float | None) -> float | None:
+        in_gy = goal.metric.endswith("[Gy]")
+        return value if value is None or not in_gy else _percent(value, asked.dose_gy_rbe)
+
     return [
         {
+            **goal.model_dump(),
             "structure": _structure(goal.structure, asked.target),
-            "metric": goal.metric,
-            "op": goal.op,
-            "value": goal.value if goal.metric.startswith("V") else _percent(goal.value, asked.dose_gy_rbe),
+            "value": absolute(goal, goal.value),
+            "limit": absolute(goal, goal.limit),
         }
         for goal in template.goals
     ]
