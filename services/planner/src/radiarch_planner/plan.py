@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
+import numpy.typing as npt
 from radiarch_common.case import Case
 from radiarch_common.plans import BODY, PlanSpec, ResolvedPlan
 from radiarch_common.result import Provenance, ResultBeam, ResultDraft, ResultManifest
@@ -32,7 +33,7 @@ class Planning:
     """What every step of one plan needs.
 
     ``inside`` maps the structures with objectives, and the target, to the share of each voxel of the patient's
-    grid inside them: shape (z, y, x), float32, 0..1.
+    grid inside them: shape (z, y, x), float32, 0..1. ``body`` tells the voxels that BODY has a part in, same shape.
     """
 
     case: Case
@@ -40,6 +41,7 @@ class Planning:
     engine: Engine
     patient: Patient
     inside: Mapping[str, FloatArray]
+    body: npt.NDArray[np.bool_]
 
     @property
     def target(self) -> FloatArray:
@@ -62,7 +64,8 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
     with watch.timed("patient"):
         patient = patient_of(case, calibration, spec.dose_grid_mm)
         inside = {name: occupancy_of(case, name, patient) for name in _structures_of(spec)}
-    planning = Planning(case, spec, engine, patient, inside)
+        body = occupancy_of(case, _body_name(case), patient) > 0
+    planning = Planning(case, spec, engine, patient, inside, body)
     watch.progress(0.01, "placing spots")
     with watch.timed("spots"):
         placement = engine.place(patient, planning.target, spec, PartOf(watch, 0.01, _PLACED))
@@ -92,7 +95,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
 
 def spec_of_case(spec: PlanSpec, case: Case) -> PlanSpec:
     """A spec whose structures are the case's. Raises RefusedError that lists the names there are."""
-    body = next(s.name for s in case.manifest.structures if s.number == case.manifest.body)
+    body = _body_name(case)
 
     def named(structure: str) -> str:
         return body if structure == BODY else case.manifest.structure(structure).name
@@ -101,6 +104,10 @@ def spec_of_case(spec: PlanSpec, case: Case) -> PlanSpec:
     objectives = tuple(o.model_copy(update={"structure": named(o.structure)}) for o in spec.objectives)
     goals = tuple(g.model_copy(update={"structure": named(g.structure)}) for g in spec.goals)
     return spec.model_copy(update={"objectives": objectives, "goals": goals})
+
+
+def _body_name(case: Case) -> str:
+    return next(s.name for s in case.manifest.structures if s.number == case.manifest.body)
 
 
 def _structures_of(spec: PlanSpec) -> list[str]:
@@ -136,9 +143,9 @@ def _normalised(
     floats that hold them. Only when a spot would leave the machine's limits is it put back, and the dose simulated
     anew.
     """
-    spec, engine, patient = planning.spec, planning.engine, planning.patient
+    spec, engine = planning.spec, planning.engine
     beams = engine.beams(placement, spots.mu)
-    dose = engine.final_dose(patient, beams, spec, watch)
+    dose = _final_dose(planning, beams, watch)
     if spec.prescription.normalisation == "none":
         return beams, dose
     scale = scale_for(spec.prescription, _target_dvh(planning, dose.dose_gy * np.float32(spec.rbe)).cumulative)
@@ -147,7 +154,13 @@ def _normalised(
     if spec.minimum_spot_mu <= min(mu) and max(mu) <= spec.maximum_spot_mu:
         return scaled, FinalDose(dose.dose_gy * np.float32(scale), dose.uncertainty_gy * np.float32(scale))
     beams = engine.beams(placement, SpotLimits.of(spec).written(spots.mu, scale))
-    return beams, engine.final_dose(patient, beams, spec, watch)
+    return beams, _final_dose(planning, beams, watch)
+
+
+def _final_dose(planning: Planning, beams: tuple[ResultBeam, ...], watch: Watch) -> FinalDose:
+    """Dose inside BODY. Around it is air, in whose little mass a few protons are noise hotter than any target."""
+    dose = planning.engine.final_dose(planning.patient, beams, planning.spec, watch)
+    return FinalDose(dose.dose_gy * planning.body, dose.uncertainty_gy * planning.body)
 
 
 def _scaled(beam: ResultBeam, scale: float) -> ResultBeam:
