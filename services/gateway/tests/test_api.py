@@ -32,9 +32,10 @@ DVH = {
 REPORT = {
     "goals": [
         {
-            "goal": {"structure": "PTV", "metric": "D95%[Gy]", "op": ">=", "value": 57.0},
+            "goal": {"structure": "PTV", "metric": "D95%[Gy]", "op": ">=", "value": 59.0, "limit": 57.0, "priority": 2},
             "achieved": 58.25,
-            "met": True,
+            "met": False,
+            "verdict": "acceptable",
         }
     ],
     "uncertainty": {"percent": 1.2, "voxels": "PTV", "batches": 12},

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from radiarch_common.errors import RefusedError
 from radiarch_common.plans import Goal, Prescription
+from radiarch_common.result import GoalResult
 from radiarch_planner.cumulative import CumulativeDose
 from radiarch_planner.goals import judge, metrics_asked
 from radiarch_planner.metrics import DEFAULT_METRICS, Metric
@@ -32,6 +34,14 @@ RAMP = CumulativeDose.of_voxels(np.arange(100) + 0.5, np.full(100, 0.1))
         ("Max[Gy]", 99.5, 0.01),
         ("Min[Gy]", 0.5, 0.01),
         ("D100%[Gy]", 0.5, 0.01),
+        # The coldest 95 % end where the hottest 5 % begin; the coldest 2 cc are those of 0.5 to 19.5 Gy.
+        ("DC95%[Gy]", 95.0, 0.6),
+        ("DC2cc[Gy]", 20.0, 0.6),
+        ("DC30cc[Gy]", 99.5, 0.01),
+        ("CV10Gy[%]", 10.0, 0.1),
+        ("CV10Gy[cc]", 1.0, 0.01),
+        ("CV0Gy[%]", 0.0, 1e-9),
+        ("CV120Gy[cc]", 10.0, 1e-9),
     ],
 )
 def test_what_a_metric_means(text: str, expected: float, tolerance: float) -> None:
@@ -39,7 +49,19 @@ def test_what_a_metric_means(text: str, expected: float, tolerance: float) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "D95[Gy]", "D95%", "V20%[Gy]", "Median[Gy]", "D1.2.3%[Gy]", "d95%[Gy]", "D101%[Gy]"]
+    "text",
+    [
+        "",
+        "D95[Gy]",
+        "D95%",
+        "V20%[Gy]",
+        "Median[Gy]",
+        "D1.2.3%[Gy]",
+        "d95%[Gy]",
+        "D101%[Gy]",
+        "DC101%[Gy]",
+        "VC10Gy[%]",
+    ],
 )
 def test_what_is_no_metric_is_refused(text: str) -> None:
     with pytest.raises(RefusedError):
@@ -71,6 +93,40 @@ def test_goals_are_judged_in_their_order() -> None:
     assert [g.met for g in found] == [False, True, True]
     assert found[0].achieved == pytest.approx(80.0, abs=0.1)
     assert [g.goal for g in found] == goals
+
+
+@pytest.mark.parametrize(
+    ("op", "value", "limit", "verdict"),
+    [
+        (">=", 79.0, None, "met"),
+        (">=", 81.0, None, "missed"),
+        (">=", 85.0, 79.0, "acceptable"),
+        (">=", 85.0, 81.0, "missed"),
+        (">=", 79.0, 70.0, "met"),
+        ("<=", 75.0, 81.0, "acceptable"),
+        ("<=", 75.0, 79.0, "missed"),
+        ("<=", 81.0, 90.0, "met"),
+    ],
+)
+def test_a_goal_is_met_acceptable_or_missed(op: str, value: float, limit: float | None, verdict: str) -> None:
+    """V20Gy is 80 %: what is acceptable is not met."""
+    asked = goal("V20Gy[%]", op, value).model_copy(update={"limit": limit, "priority": 3})
+    [found] = judge([asked], {"PTV": RAMP})
+    assert (found.verdict, found.met) == (verdict, verdict == "met")
+    assert found.goal == asked
+
+
+@pytest.mark.parametrize(("op", "limit"), [(">=", 51.0), ("<=", 49.0)])
+def test_a_limit_stricter_than_the_goal_is_refused(op: str, limit: float) -> None:
+    with pytest.raises(ValidationError, match="limit"):
+        Goal.model_validate({"structure": "PTV", "metric": "Mean[Gy]", "op": op, "value": 50.0, "limit": limit})
+
+
+def test_a_result_from_before_there_were_limits_is_read() -> None:
+    """Its verdict follows from what it does say."""
+    old = {"structure": "PTV", "metric": "Mean[Gy]", "op": ">=", "value": 50.0}
+    for met, verdict in ((True, "met"), (False, "missed")):
+        assert GoalResult.model_validate({"goal": old, "achieved": 1.0, "met": met}).verdict == verdict
 
 
 def test_goal_of_a_structure_without_dvh_is_refused() -> None:

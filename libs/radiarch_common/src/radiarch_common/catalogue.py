@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from radiarch_common.plans import Beam, Identifier, Metric, Model, Name, Normalisation, Pinned, Sha256
+from radiarch_common.plans import Beam, GoalTerms, Identifier, Model, Name, Normalisation, Pinned, Sha256
 
 
 class ObjectiveTemplate(Model):
@@ -16,13 +16,11 @@ class ObjectiveTemplate(Model):
     weight: float = Field(default=1.0, gt=0, le=1e6)
 
 
-class GoalTemplate(Model):
-    """A goal whose value is a percentage of the prescribed dose for D metrics, else absolute."""
+class GoalTemplate(GoalTerms):
+    """A goal relative to the prescription.
 
-    structure: Name
-    metric: Metric
-    op: Literal[">=", "<="]
-    value: float = Field(ge=0)
+    ``value`` and ``limit`` are percentages of the prescribed dose for metrics in Gy, absolute for those in % or cc.
+    """
 
 
 class WorkflowTemplate(Model):

@@ -1,8 +1,8 @@
 """What is asked of the planner: the plan as resolved, and where each of its numbers came from."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
@@ -12,7 +12,7 @@ Normalisation = Annotated[
     str, StringConstraints(pattern=r"^(none|D(\d{1,2}(\.\d+)?|100)% = \d{1,3}(\.\d+)? %|Mean = \d{1,3}(\.\d+)? %)$")
 ]
 Metric = Annotated[
-    str, StringConstraints(pattern=r"^(D[0-9.]+(%|cc)\[Gy\]|V[0-9.]+Gy\[(%|cc)\]|(Mean|Max|Min)\[Gy\])$")
+    str, StringConstraints(pattern=r"^(DC?[0-9.]+(%|cc)\[Gy\]|C?V[0-9.]+Gy\[(%|cc)\]|(Mean|Max|Min)\[Gy\])$")
 ]
 Origin = Literal["request", "workflow", "machine", "deployment", "case"]
 
@@ -66,13 +66,35 @@ class Objective(Model):
     weight: float = Field(default=1.0, gt=0, le=1e6)
 
 
-class Goal(Model):
-    """What the plan is judged by, such as ``D95%[Gy] >= 47.5`` of the target."""
+class GoalTerms(Model):
+    """What a goal asks of a structure.
+
+    ``value`` is what is wanted; ``limit``, when there is one, the acceptable variation from it: a plan between
+    the two is acceptable, beyond the limit it misses the goal. ``priority`` 1 is the highest.
+    """
 
     structure: Name
     metric: Metric
     op: Literal[">=", "<="]
     value: float = Field(ge=0)
+    limit: float | None = Field(
+        default=None, ge=0, description="Acceptable, if not wanted: below `value` for `>=`, above it for `<=`."
+    )
+    priority: int = Field(default=1, ge=1, le=9, description="1 is the highest.")
+
+    @model_validator(mode="after")
+    def _limit_is_laxer(self) -> Self:
+        if self.limit is None:
+            return self
+        if self.op == ">=" and self.limit > self.value:
+            raise ValueError(f"the limit of a goal >= {self.value:g} cannot be higher: {self.limit:g}")
+        if self.op == "<=" and self.limit < self.value:
+            raise ValueError(f"the limit of a goal <= {self.value:g} cannot be lower: {self.limit:g}")
+        return self
+
+
+class Goal(GoalTerms):
+    """What the plan is judged by, such as ``D95%[Gy] >= 47.5`` of the target; Gy means Gy(RBE)."""
 
 
 class PlanSpec(Model):

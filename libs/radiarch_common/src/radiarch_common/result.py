@@ -78,12 +78,24 @@ class DvhCurve(Model):
     metrics: dict[str, float] = Field(description='By grammar, such as {"D95%[Gy]": 48.7}; Gy means Gy(RBE).')
 
 
+Verdict = Literal["met", "acceptable", "missed"]
+
+
+def _verdict_of(known: dict[str, Any]) -> Verdict:
+    return "met" if known.get("met") else "missed"
+
+
 class GoalResult(Model):
-    """A goal and what the plan gives."""
+    """A goal and what the plan gives.
+
+    ``verdict`` is ``acceptable`` when the goal is not met and its limit is. Results from before there were limits
+    do not say it: it then follows from ``met``.
+    """
 
     goal: Goal
     achieved: float
     met: bool
+    verdict: Verdict = Field(default_factory=_verdict_of)
 
 
 class Uncertainty(Model):

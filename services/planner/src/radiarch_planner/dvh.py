@@ -95,9 +95,9 @@ def _warnings(name: str, cumulative: CumulativeDose, metrics: Sequence[Metric], 
         found.append(f"{outside_percent:.1f} % of structure '{name}' lies outside the dose grid; it counts as 0 Gy.")
     found += [
         f"Structure '{name}' has {cumulative.volume_cc:.3g} cc, less than {metric.text} asks for: "
-        "its minimum dose is given."
+        f"its {'minimum' if metric.kind == 'D' else 'maximum'} dose is given."
         for metric in metrics
-        if metric.kind == "D" and metric.volume_cc(cumulative.volume_cc) > cumulative.volume_cc
+        if metric.kind in ("D", "DC") and metric.volume_cc(cumulative.volume_cc) > cumulative.volume_cc
     ]
     return found
 

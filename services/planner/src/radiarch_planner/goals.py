@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from radiarch_common.errors import RefusedError
 from radiarch_common.plans import Goal
-from radiarch_common.result import GoalResult
+from radiarch_common.result import GoalResult, Verdict
 
 from radiarch_planner.cumulative import CumulativeDose
 from radiarch_planner.metrics import Metric
@@ -42,6 +42,17 @@ def _judged(goal: Goal, doses: Mapping[str, CumulativeDose]) -> GoalResult:
             f"A goal names the structure '{goal.structure}', which there is no DVH of.", f"Use: {names}."
         )
     achieved = Metric.parse(goal.metric).evaluate(dose)
-    room = TOLERANCE * goal.value
-    met = achieved >= goal.value - room if goal.op == ">=" else achieved <= goal.value + room
-    return GoalResult(goal=goal, achieved=achieved, met=met)
+    verdict = verdict_on(goal, achieved)
+    return GoalResult(goal=goal, achieved=achieved, met=verdict == "met", verdict=verdict)
+
+
+def verdict_on(goal: Goal, achieved: float) -> Verdict:
+    """Whether a plan gives what is wanted, or at least what is acceptable."""
+    if _holds(goal, achieved, goal.value):
+        return "met"
+    return "acceptable" if goal.limit is not None and _holds(goal, achieved, goal.limit) else "missed"
+
+
+def _holds(goal: Goal, achieved: float, wanted: float) -> bool:
+    room = TOLERANCE * wanted
+    return achieved >= wanted - room if goal.op == ">=" else achieved <= wanted + room

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
+COLOURS = {"met": "green", "acceptable": "yellow", "missed": "red"}
 COLUMNS = ("D98%[Gy]", "D95%[Gy]", "D50%[Gy]", "D2%[Gy]", "Mean[Gy]", "Max[Gy]")
 
 
@@ -26,13 +27,19 @@ def dvh_table(curves: Sequence[dict[str, Any]]) -> Table:
 
 
 def goals_table(goals: Sequence[dict[str, Any]]) -> Table:
-    """Goals, what the plan gives, and whether they are met."""
+    """Goals by priority, what the plan gives, and whether they are met, or at least within their limit."""
     table = Table(title="Goals", title_justify="left")
-    for name in ("structure", "goal", "achieved", ""):
+    for name in ("priority", "structure", "goal", "limit", "achieved", ""):
         table.add_column(name, justify="right" if name == "achieved" else "left")
-    for result in goals:
-        goal = result["goal"]
-        met = "[green]met[/]" if result["met"] else "[red]missed[/]"
+    for result in sorted(goals, key=lambda result: int(result["goal"]["priority"])):
+        goal, verdict = result["goal"], str(result["verdict"])
         wanted = f"{goal['metric']} {goal['op']} {goal['value']:g}"
-        table.add_row(str(goal["structure"]), wanted.replace("[", r"\["), f"{result['achieved']:.2f}", met)
+        table.add_row(
+            str(goal["priority"]),
+            str(goal["structure"]),
+            wanted.replace("[", r"\["),
+            "" if goal["limit"] is None else f"{goal['limit']:g}",
+            f"{result['achieved']:.2f}",
+            f"[{COLOURS[verdict]}]{verdict}[/]",
+        )
     return table
