@@ -67,13 +67,14 @@ def ct_on_grid(
     -------
     Shape (z, y, x) on ``grid``, float32, HU.
     """
-    inside = np.zeros(ct.shape, dtype=bool)
-    low = [round(float(i)) for i in ct.index_of(np.asarray([body.origin_mm]))[0]]
+    x, y, z = (round(float(i)) for i in ct.index_of(np.asarray([body.origin_mm]))[0])
     nz, ny, nx = body_occupancy.shape
-    inside[low[2] : low[2] + nz, low[1] : low[1] + ny, low[0] : low[0] + nx] = body_occupancy >= 0.5
-    hu = np.where(inside, ct_hu, np.float32(AIR_HU)).astype(np.float32)
-    covered = mean_on_grid(np.ones(ct.shape, dtype=np.float32), ct, grid)
-    mean = mean_on_grid(hu - np.float32(AIR_HU), ct, grid)
+    part = ct_hu[z : z + nz, y : y + ny, x : x + nx]
+    # Above air there is something inside BODY alone: a large CT is never held in floats as a whole.
+    above_air = np.where(body_occupancy >= 0.5, part - np.float32(AIR_HU), np.float32(0))
+    by_x, by_y, by_z = (_overlap(ct, grid, axis).sum(axis=1) for axis in range(3))
+    covered = by_z[:, None, None] * by_y[:, None] * by_x
+    mean = mean_on_grid(above_air, body, grid)
     return np.divide(mean, covered, out=np.zeros_like(mean), where=covered > 0) + np.float32(AIR_HU)
 
 

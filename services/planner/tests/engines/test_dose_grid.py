@@ -1,5 +1,6 @@
 """The dose grid's planes are CT planes, it holds BODY, and what comes onto it keeps its mean."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,21 @@ def test_what_lies_outside_body_is_air() -> None:
     coarse = Grid(origin_mm=(10, 10, 19), spacing_mm=(1, 1, 4), size=(1, 1, 1))
     all_body, everywhere = body_in(ct, (0, 0, 0), (20, 20, 20))
     assert ct_on_grid(hu, ct, all_body, everywhere, coarse)[0, 0, 0] == pytest.approx(40.0)
+
+
+def test_a_large_ct_is_not_held_in_floats() -> None:
+    """A CT of 512 x 512 x 300 in floats is 315 MB, and was held three times."""
+    ct = Grid(origin_mm=(0, 0, 0), spacing_mm=(1, 1, 1), size=(100, 100, 100))
+    hu = np.zeros(ct.shape, dtype=np.int16)
+    body, occupancy = body_in(ct, (5, 5, 5), (10, 10, 10))
+    grid = calculation_grid(ct, body, occupancy, 3.0)
+    tracemalloc.start()
+    try:
+        ct_on_grid(hu, ct, body, occupancy, grid)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < hu.size
 
 
 def test_metal_is_refused_and_a_little_of_it_is_said() -> None:
