@@ -1,5 +1,8 @@
 """Planner: jobs.plan -> the spots, the dose, what it is worth -> jobs.export."""
 
+import asyncio
+from dataclasses import replace
+
 from radiarch_common.bus import Bus
 from radiarch_common.case import load_case
 from radiarch_common.messages import ExportResult, PlanCase
@@ -9,7 +12,9 @@ from radiarch_common.settings import Settings
 from radiarch_common.stage import Stage
 from radiarch_common.topology import CATALOGUE, CATALOGUE_KEY
 
+from radiarch_planner.beam_statistics import beam_statistics
 from radiarch_planner.catalogue import build_catalogue, find_calibration, find_machine, find_workflow
+from radiarch_planner.engines.folders import sweep
 from radiarch_planner.engines.mcsquare import McsquareEngine
 from radiarch_planner.plan import make_plan
 
@@ -23,6 +28,12 @@ async def publish_catalogue(bus: Bus, _: Settings) -> None:
     await bucket.put(CATALOGUE_KEY, build_catalogue().model_dump_json().encode())
 
 
+@stage.at_start
+async def sweep_work_folder(_: Bus, settings: Settings) -> None:
+    """Remove what a killed planner left."""
+    await asyncio.to_thread(sweep, settings.work_folder)
+
+
 @stage
 def plan(job: PlanCase, run: Run) -> ExportResult:
     """Plan one case; the result lies under a key of this attempt."""
@@ -32,6 +43,8 @@ def plan(job: PlanCase, run: Run) -> ExportResult:
     case = load_case(run.objects, job.case_key)
     engine = McsquareEngine(run.settings, machine, calibration)
     draft = make_plan(case, request, engine, calibration, run)
+    statistics = beam_statistics(draft.manifest.beams, engine.model.reach, machine.file.delivery)
+    manifest = draft.manifest.model_copy(update={"beam_statistics": statistics})
     with run.timed("store"):
-        result = save_result(run.objects, run.output_key("results"), draft)
+        result = save_result(run.objects, run.output_key("results"), replace(draft, manifest=manifest))
     return ExportResult.of(job, case_key=job.case_key, result_key=result.key)

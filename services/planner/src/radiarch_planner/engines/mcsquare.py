@@ -5,9 +5,6 @@ The engine scores the energy deposited per mass, in eV per gram for one proton; 
 """
 
 import shutil
-import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -24,6 +21,7 @@ from radiarch_planner.engines import opentps_adapter as opentps
 from radiarch_planner.engines.base import EngineBuild, FinalDose, FloatArray, Patient, PlacedBeam, Placement
 from radiarch_planner.engines.blocks import Block, blocks_of, seed_of
 from radiarch_planner.engines.build import prepare_build
+from radiarch_planner.engines.folders import own_folder
 from radiarch_planner.engines.inputs import (
     BeamInputs,
     Physics,
@@ -103,7 +101,7 @@ class McsquareEngine:
         """See ``Engine.beamlets``."""
         pace = Pace(watch, "Beamlets", self.beamlet_seconds(patient, placement, spec))
         parts: list[Columns] = []
-        with watch.timed("beamlets"), self._folder() as folder:
+        with watch.timed("beamlets"), own_folder(self._work_folder) as folder:
             pieces: list[partial[Columns]] = []
             for placed in placement.beams:
                 inputs = self._inputs(folder, patient, placed)
@@ -129,7 +127,7 @@ class McsquareEngine:
         """See ``Engine.final_dose``."""
         pace = Pace(watch, "Final dose", self.final_seconds(patient, spec))
         primaries = ceil(spec.primaries_final / spec.batches)
-        with watch.timed("final dose"), self._folder() as folder:
+        with watch.timed("final dose"), own_folder(self._work_folder) as folder:
             inputs = [self._plan_inputs(folder, patient, beam) for beam in beams if beam.layers]
             scales = [self._gy(beam) * spec.prescription.fractions for beam in beams if beam.layers]
             numbers = [beam.number for beam in beams if beam.layers]
@@ -224,13 +222,6 @@ class McsquareEngine:
     @staticmethod
     def _spot_s(primaries: int) -> float:
         return primaries / _PROTONS_PER_S + _SPOT_S
-
-    @contextmanager
-    def _folder(self) -> Generator[Path]:
-        if self._work_folder is not None:
-            self._work_folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="radiarch-mcsquare-", dir=self._work_folder) as name:
-            yield Path(name).absolute()
 
 
 def _limit(expected_s: float) -> float:
