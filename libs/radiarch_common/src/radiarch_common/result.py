@@ -22,6 +22,7 @@ from pydantic import Field
 from radiarch_common.geometry import Grid
 from radiarch_common.objects import ObjectStore
 from radiarch_common.plans import Goal, Model, ResolvedPlan, Sha256
+from radiarch_common.quality import BeamStatistics, PlanIndices
 from radiarch_common.volumes import from_nrrd, to_nrrd
 
 RESULT_LAYOUT = 1
@@ -68,13 +69,18 @@ class ResultBeam(Model):
 
 
 class DvhCurve(Model):
-    """Cumulative DVH of one structure: ``volume_percent[i]`` receives at least ``dose_gy_rbe[i]``."""
+    """Cumulative DVH of one structure: ``volume_percent[i]`` receives at least ``dose_gy_rbe[i]``.
+
+    ``derived`` tells how a structure was made that the structure set does not have, and on what voxels; its number
+    is the plan's own, and no ROI Number.
+    """
 
     structure: str
     number: int
     volume_cc: float
     dose_gy_rbe: tuple[float, ...]
     volume_percent: tuple[float, ...]
+    derived: str = ""
     metrics: dict[str, float] = Field(description='By grammar, such as {"D95%[Gy]": 48.7}; Gy means Gy(RBE).')
 
 
@@ -129,6 +135,7 @@ class ResultManifest(Model):
     """What ``result.json`` says.
 
     ``resolved`` is the request with the numbers that the case decided filled in (their origin: ``case``).
+    ``indices`` and ``beam_statistics`` are missing in results from before there were any.
     ``warnings`` are the planner's own, beside those of the request and of the case.
     """
 
@@ -139,6 +146,8 @@ class ResultManifest(Model):
     uncertainty: Uncertainty
     dvh: tuple[DvhCurve, ...]
     goals: tuple[GoalResult, ...]
+    indices: PlanIndices | None = None
+    beam_statistics: tuple[BeamStatistics, ...] = ()
     objective_course: tuple[float, ...]
     provenance: Provenance
     warnings: tuple[str, ...] = ()

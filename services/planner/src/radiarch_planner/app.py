@@ -1,6 +1,7 @@
 """Planner: jobs.plan -> the spots, the dose, what it is worth -> jobs.export."""
 
 import asyncio
+from dataclasses import replace
 
 from radiarch_common.bus import Bus
 from radiarch_common.case import load_case
@@ -11,6 +12,7 @@ from radiarch_common.settings import Settings
 from radiarch_common.stage import Stage
 from radiarch_common.topology import CATALOGUE, CATALOGUE_KEY
 
+from radiarch_planner.beam_statistics import beam_statistics
 from radiarch_planner.catalogue import build_catalogue, find_calibration, find_machine, find_workflow
 from radiarch_planner.engines.folders import sweep
 from radiarch_planner.engines.mcsquare import McsquareEngine
@@ -41,6 +43,8 @@ def plan(job: PlanCase, run: Run) -> ExportResult:
     case = load_case(run.objects, job.case_key)
     engine = McsquareEngine(run.settings, machine, calibration)
     draft = make_plan(case, request, engine, calibration, run)
+    statistics = beam_statistics(draft.manifest.beams, engine.model.reach, machine.file.delivery)
+    manifest = draft.manifest.model_copy(update={"beam_statistics": statistics})
     with run.timed("store"):
-        result = save_result(run.objects, run.output_key("results"), draft)
+        result = save_result(run.objects, run.output_key("results"), replace(draft, manifest=manifest))
     return ExportResult.of(job, case_key=job.case_key, result_key=result.key)

@@ -8,12 +8,14 @@ import numpy.typing as npt
 from radiarch_common.case import Case, Structure
 from radiarch_common.errors import RefusedError
 from radiarch_common.geometry import Contour, Grid
-from radiarch_common.plans import Goal
+from radiarch_common.plans import PlanSpec
+from radiarch_common.quality import PlanIndices
 from radiarch_common.result import GoalResult, Uncertainty
 from radiarch_common.watch import Watch
 
 from radiarch_planner.dvh import Dvh, dvh_of
 from radiarch_planner.goals import judge, metrics_asked
+from radiarch_planner.indices import indices_of
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -23,20 +25,21 @@ HOT_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Evaluation:
-    """DVH of each structure that has a volume, goals in their order, and warnings in words."""
+    """DVH of each structure that has a volume, goals in their order, indices of the target, warnings in words."""
 
     dvh: tuple[Dvh, ...]
     goals: tuple[GoalResult, ...]
+    indices: PlanIndices
     warnings: tuple[str, ...]
 
 
-def evaluate(case: Case, dose_gy_rbe: FloatArray, grid: Grid, goals: Sequence[Goal], watch: Watch) -> Evaluation:
-    """DVH and goals of a dose, shape (z, y, x) on ``grid``, Gy(RBE), sum of all fractions.
+def evaluate(case: Case, dose_gy_rbe: FloatArray, grid: Grid, spec: PlanSpec, watch: Watch) -> Evaluation:
+    """DVH, goals and indices of a dose, shape (z, y, x) on ``grid``, Gy(RBE), sum of all fractions.
 
     Raises
     ------
     RefusedError
-        If a goal asks for a structure that has no volume.
+        If the target, or a structure that a goal asks for, has no volume.
     """
     contours = case.contours()
     dvhs: list[Dvh] = []
@@ -44,18 +47,20 @@ def evaluate(case: Case, dose_gy_rbe: FloatArray, grid: Grid, goals: Sequence[Go
     structures = case.manifest.structures
     for index, structure in enumerate(structures):
         watch.progress(index / len(structures), f"DVH of structure {index + 1} of {len(structures)}")
-        asked = metrics_asked(goals, structure.name)
+        asked = metrics_asked(spec.goals, structure.name)
         try:
             dvh = structure_dvh(case, structure, contours[structure.number], dose_gy_rbe, grid, asked)
         except RefusedError as refusal:
-            if asked:
+            if asked or structure.name == spec.prescription.target:
                 raise
             warnings.append(f"{refusal.reason} It has no DVH.")
         else:
             dvhs.append(dvh)
             warnings += dvh.warnings
     doses = {dvh.curve.structure: dvh.cumulative for dvh in dvhs}
-    return Evaluation(tuple(dvhs), judge(goals, doses), tuple(warnings))
+    body = next((dvh.cumulative for dvh in dvhs if dvh.curve.number == case.manifest.body), None)
+    indices = indices_of(spec.prescription, doses[spec.prescription.target], body)
+    return Evaluation(tuple(dvhs), judge(spec.goals, doses), indices, tuple(warnings))
 
 
 def structure_dvh(

@@ -11,6 +11,23 @@ from radiarch_common.plans import Identifier, Model
 from radiarch_planner.engines.wheel import data_path
 
 
+class DeliveryTimes(Model):
+    """How fast a machine delivers, for estimates; ``origin`` says who measured it, where and when."""
+
+    energy_switch_s: float = Field(ge=0)
+    spot_settling_s: float = Field(ge=0)
+    mu_per_s: float = Field(gt=0)
+    origin: str = Field(min_length=1)
+
+    @property
+    def in_words(self) -> str:
+        """The numbers and where they come from."""
+        return (
+            f"{self.energy_switch_s:g} s between energies, {1000 * self.spot_settling_s:g} ms for each spot, "
+            f"{self.mu_per_s:g} MU/s ({self.origin})"
+        )
+
+
 class MachineFile(Model):
     """What ``machine.toml`` says.
 
@@ -24,6 +41,8 @@ class MachineFile(Model):
         What the machine can deliver between them. Beam data between two measured rows are interpolated linearly.
     minimum_spot_mu, maximum_spot_mu
         Per fraction.
+    delivery
+        Left out when nobody measured it; there is then no estimate of delivery times.
     """
 
     id: Identifier
@@ -37,6 +56,7 @@ class MachineFile(Model):
     energy_step_mev: float = Field(gt=0)
     minimum_spot_mu: float = Field(gt=0)
     maximum_spot_mu: float = Field(gt=0)
+    delivery: DeliveryTimes | None = None
 
 
 class CalibrationFile(Model):

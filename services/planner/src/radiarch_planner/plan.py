@@ -73,7 +73,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
     beams, dose = _normalised(planning, placement, spots, PartOf(watch, _OPTIMISED, _FINAL))
     dose_gy_rbe = dose.dose_gy * np.float32(spec.rbe)
     with watch.timed("evaluation"):
-        worth = evaluate(case, dose_gy_rbe, patient.grid, spec.goals, PartOf(watch, _FINAL, 1.0))
+        worth = evaluate(case, dose_gy_rbe, patient.grid, spec, PartOf(watch, _FINAL, 1.0))
     target_name = spec.prescription.target
     manifest = ResultManifest(
         resolved=_as_planned(request, spec, placement),
@@ -82,6 +82,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
         uncertainty=uncertainty_of(dose.dose_gy, dose.uncertainty_gy, planning.target, target_name, spec.batches),
         dvh=tuple(dvh.curve for dvh in worth.dvh),
         goals=worth.goals,
+        indices=worth.indices,
         objective_course=spots.course,
         provenance=_provenance(case, engine, spec, beams),
         warnings=(
