@@ -64,6 +64,9 @@ def test_up_serves_on_loopback_revives_what_dies_and_ends_with_all_its_children(
         assert len(children) == 5, "a broker and four services"
         os.kill(children[-1], signal.SIGKILL)
         _until(lambda: "was started again" in said.read_text())
+        broker = next(pid for pid in _children(up.pid) if "nats-server" in Path(f"/proc/{pid}/cmdline").read_text())
+        os.kill(broker, signal.SIGKILL)
+        _until(lambda: "The broker had ended and was started again" in said.read_text())
         children = _children(up.pid)
         assert len(children) == 5
     finally:

@@ -59,6 +59,11 @@ class EmbeddedNats:
             raise EmbeddedNatsError("nats-server is not running")
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the server is there."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start and wait until JetStream answers. Raises EmbeddedNatsError."""
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -96,17 +96,23 @@ class LocalRadiarch:
         raise LocalError(f"Radiarch was not ready within {READY_WITHIN_S:.0f} s; see {self.folder / 'logs'}")
 
     def check(self) -> None:
-        """Raise LocalError when a service has died."""
+        """Raise LocalError when a part has died."""
+        if not self.broker.running:
+            raise LocalError(f"the broker ended; see {self.folder / 'nats'}")
         for name, service in self.services.items():
             if not service.running:
                 raise LocalError(f"the {name} ended; its log says:\n{service.last_words()}")
 
     def revive(self) -> list[str]:
-        """Start again what has died; the names of those."""
+        """Start again what has died; the names of those. Raises EmbeddedNatsError."""
         dead = [name for name, service in self.services.items() if not service.running]
         for name in dead:
             self.services[name].start()
-        return dead
+        if self.broker.running:
+            return dead
+        self.broker.stop()  # lets go of the lock on its store
+        self.broker.start()
+        return ["broker", *dead]
 
     def _env(self) -> dict[str, str]:
         pacs = {"main": {"kind": "folder", "folder": str(self.pacs_folder)}}
