@@ -21,6 +21,12 @@ def _busy(seconds: float) -> None:
         pass
 
 
+def _until(name: str) -> None:
+    """Deaf until the test makes a file of this name."""
+    while not (FOLDER / name).exists():
+        time.sleep(0.05)
+
+
 def _step(run: Run, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -44,6 +50,12 @@ def work(job: ImportStudy, run: Run) -> PlanCase:
             os._exit(9)
         case "busy":
             _busy(float(seconds))
+        case "refuse-after":
+            _until(seconds)
+            raise RefusedError("The target is empty.", "Draw it.")
+        case "wait-after":
+            _until(seconds)
+            raise UnavailableError("PACS 'main'", "connection refused")
         case _:
             _step(run, float(seconds))
     return PlanCase.of(job, case_key=f"cases/{run.attempt}")

@@ -122,6 +122,17 @@ async def test_cancel_tells_the_stages_and_can_be_repeated(
     assert (await (await stage_hand.bus.bucket(CANCEL)).get(job_id)).revision == revision
 
 
+async def test_a_job_that_no_stage_has_begun_is_cancelled_at_once(
+    http: httpx.AsyncClient, body: dict[str, Any], stage_hand: StageHand
+) -> None:
+    """No importer is there. Fails if a queued job is cancelled only when its turn comes."""
+    job_id = (await http.post("/api/v1/plans", json=body)).json()["id"]
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: "importer" in a.json()["message"])
+    assert await stage_hand.bus.waiting_job("importer", job_id) is not None
+    await http.post(f"/api/v1/jobs/{job_id}/cancel")
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["state"] == "cancelled")
+
+
 async def test_what_has_ended_cannot_be_cancelled(
     http: httpx.AsyncClient, body: dict[str, Any], stage_hand: StageHand
 ) -> None:

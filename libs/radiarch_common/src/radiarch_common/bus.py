@@ -9,10 +9,10 @@ import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.errors import KeyNotFoundError
+from nats.js.errors import KeyNotFoundError, NotFoundError
 from nats.js.kv import KeyValue
 
-from radiarch_common.messages import Event, JobMessage, StageName
+from radiarch_common.messages import EVENT, Event, JobMessage, StageName
 from radiarch_common.settings import Settings
 from radiarch_common.telemetry import get_logger
 from radiarch_common.topology import (
@@ -87,6 +87,15 @@ class Bus:
         """Keep a job that was given up on."""
         await self._publish(dead_letter_subject(stage, job_id), letter, DLQ, message_id)
 
+    async def waiting_job(self, stage: StageName, job_id: str) -> bytes | None:
+        """A stage's job as it lies in the queue, worked on or not; ``None`` when there is none."""
+        return await self._last(JOBS, job_subject(stage, job_id))
+
+    async def last_event(self, stage: StageName, job_id: str, kind: str) -> Event | None:
+        """The latest event of one kind that a stage published of a job."""
+        found = await self._last(EVENTS, f"events.{job_id}.{stage}.{kind}")
+        return EVENT.validate_json(found) if found is not None else None
+
     async def is_cancelled(self, job_id: str) -> bool:
         """Whether somebody asked this job to stop."""
         try:
@@ -94,6 +103,12 @@ class Bus:
         except KeyNotFoundError:
             return False
         return True
+
+    async def _last(self, stream: str, subject: str) -> bytes | None:
+        try:
+            return (await self.js.get_last_msg(stream, subject)).data or b""
+        except NotFoundError:
+            return None
 
     async def _publish(self, subject: str, data: bytes, stream: str, message_id: str) -> None:
         headers = {"Nats-Msg-Id": message_id}

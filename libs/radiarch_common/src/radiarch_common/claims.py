@@ -16,6 +16,7 @@ from radiarch_common.plans import Model
 
 TRIES = 5
 """Crashes and failures after which a job is given up on."""
+CANCELLED = "cancelled while it waited"
 
 
 class ClaimEntry(Model):
@@ -109,12 +110,41 @@ class Claims:
 
     async def token(self, key: str) -> int:
         """Revision of an entry now; 0 when there is none."""
-        return (await self._read(key))[1]
+        try:
+            return (await self._bucket.get(key)).revision or 0
+        except KeyNotFoundError:
+            return 0
+
+    async def run_of(self, stage: StageName, job_id: str) -> int:
+        """The latest run of a job that a stage has begun; 0 when it has begun none."""
+        found, _ = await self._read(f"{stage}.{job_id}")
+        return found.run if found is not None else 0
 
     async def end(self, claim: Claim, **changes: object) -> None:
-        """End an attempt. Raises ClaimLostError when it is no longer ours."""
+        """End an attempt; asked again, it changes nothing. Raises ClaimLostError when it is no longer ours."""
         entry = claim.entry.model_copy(update={"ends": claim.entry.ends + 1, **changes})
-        await self._write(claim.key, entry, claim.token)
+        try:
+            await self._write(claim.key, entry, claim.token)
+        except ClaimLostError:
+            # A write whose answer was lost was stored all the same: any other holder would have counted a start.
+            if (await self._read(claim.key))[0] != entry:
+                raise
+
+    async def cancel_waiting(self, stage: StageName, job_id: str, run: int) -> ClaimEntry | None:
+        """End a run that nobody works on; ``None`` when somebody does or may, or when it is over otherwise."""
+        key = f"{stage}.{job_id}"
+        found, revision = await self._read(key)
+        entry = found if found is not None and found.run >= run else ClaimEntry(run=run)
+        if entry.done and entry.run == run and entry.reason == CANCELLED:
+            return entry
+        if entry.run > run or entry.done or entry.crashes > 0:
+            return None
+        entry = entry.model_copy(update={"done": True, "reason": CANCELLED})
+        try:
+            await self._write(key, entry, revision)
+        except ClaimLostError:
+            return None
+        return entry
 
     async def _read(self, key: str) -> tuple[ClaimEntry | None, int]:
         try:

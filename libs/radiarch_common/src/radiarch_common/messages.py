@@ -28,7 +28,7 @@ class JobMessage(Model):
     created_at
         When the job was asked for; dates written into DICOM come from here.
     deadline
-        A job that still waits then fails, and says what it waited for.
+        A job that has not ended by then fails; if it waited, it says for what.
     pacs
         Name of the PACS connector that holds the study and takes the plan.
     """

@@ -7,6 +7,7 @@ somebody cancelled, and publishes the latest progress. All the time it says that
 import asyncio
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,16 +19,20 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.kv import KeyValue
 
-from radiarch_common.bus import BUS_ERRORS, Bus, connect
+from radiarch_common.bus import BUS_ERRORS, Bus, connect, die
 from radiarch_common.claims import Claim, Claims
 from radiarch_common.messages import StageName
 from radiarch_common.run import Run
 from radiarch_common.settings import Settings
+from radiarch_common.telemetry import get_logger
 from radiarch_common.topology import CLAIMS, WORKER_TTL_S, WORKERS, cancel_subject
 
 TICK_S = 1.0
 IN_PROGRESS = b"+WPI"
 LOOP_SILENCE_S = 120.0
+PULSE_ENDED = 70
+
+log = get_logger(__name__)
 
 
 @dataclass
@@ -75,25 +80,34 @@ class Pulse:
             self._beat = None
 
     def _live(self) -> None:
-        asyncio.run(self._beat_for_ever())
+        """A worker whose pulse has ended would lose every job to another worker without knowing: it ends too."""
+        try:
+            asyncio.run(self._beat_for_ever())
+        finally:
+            if not self._ending.is_set():
+                log.critical("the pulse has ended; ending the process", cause=repr(sys.exception()))
+                os._exit(PULSE_ENDED)
+
+    async def _closed(self) -> None:
+        if not self._ending.is_set():
+            await die()
 
     async def _beat_for_ever(self) -> None:
-        client = await connect(self._settings, f"{self._stage}-pulse")
+        client = await connect(self._settings, f"{self._stage}-pulse", closed=self._closed)
         bus = Bus(client)
         alive = 0.0
-        subscribed = ""
+        subscribed: _Beat | None = None
         subscription: Subscription | None = None
         try:
             while not self._ending.is_set():
                 with self._lock:
                     beat = self._beat
-                job_id = beat.run.job.job_id if beat else ""
-                if job_id != subscribed:
+                if beat is not subscribed:  # not by job id: the same job comes again as another run of the work
                     if subscription is not None:
                         with suppress(*BUS_ERRORS):
                             await subscription.unsubscribe()
                     subscription = await _on_cancel(client, beat.run) if beat else None
-                    subscribed = job_id
+                    subscribed = beat
                 if monotonic() - alive > WORKER_TTL_S / 3:
                     alive = monotonic()
                     await self._say_alive(bus)
@@ -112,15 +126,21 @@ class Pulse:
             await (await bus.bucket(WORKERS)).put(self.worker, b"")
 
     async def _look_after(self, bus: Bus, beat: _Beat) -> None:
+        if monotonic() - beat.last >= self._every_s or beat.count == 0:
+            beat.count += 1
+            beat.last = monotonic()
+            with suppress(*BUS_ERRORS):
+                await self._keep(bus, beat)
         with suppress(*BUS_ERRORS):
             await self._publish_progress(bus, beat)
-            if monotonic() - beat.last >= self._every_s or beat.count == 0:
-                beat.count += 1
-                beat.last = monotonic()
-                await bus.client.publish(beat.reply, IN_PROGRESS)
-                await self._look_at_claim(await bus.bucket(CLAIMS), beat)
-                if await bus.is_cancelled(beat.run.job.job_id):
-                    beat.run.stop("cancelled")
+
+    async def _keep(self, bus: Bus, beat: _Beat) -> None:
+        if beat.run.stop_reason == "fenced":
+            return  # the message is another worker's: kept busy by us, it would outlive that one's death
+        await bus.client.publish(beat.reply, IN_PROGRESS)
+        await self._look_at_claim(await bus.bucket(CLAIMS), beat)
+        if await bus.is_cancelled(beat.run.job.job_id):
+            beat.run.stop("cancelled")
 
     async def _publish_progress(self, bus: Bus, beat: _Beat) -> None:
         event = beat.run.take_progress()

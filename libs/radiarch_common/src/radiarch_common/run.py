@@ -12,7 +12,7 @@ from radiarch_common.objects import ObjectStore
 from radiarch_common.pacs import Pacs
 from radiarch_common.settings import Settings
 
-StopReason = Literal["cancelled", "fenced", "draining"]
+StopReason = Literal["cancelled", "fenced", "draining", "late"]
 
 
 class Run:

@@ -54,6 +54,8 @@ class Settings(BaseSettings):
         Named connectors; ``default_pacs`` is used when a request names none.
     ack_wait_s
         Silence after which the broker gives a job to another worker; must outlast a restart of the broker.
+    stop_within_s
+        Work that was cancelled and has not stopped by then is left, and its process ends.
     job_deadline_h
         A job that has not ended by then fails.
     engine_processes
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
     ack_wait_s: float = Field(default=60.0, ge=1.0)
     retry_first_s: float = Field(default=2.0, gt=0)
     retry_longest_s: float = Field(default=300.0, gt=0)
+    stop_within_s: float = Field(default=120.0, gt=0)
     job_deadline_h: float = Field(default=24.0, gt=0)
     duplicate_window_h: float = Field(default=24.0, gt=0)
     engine_processes: int = Field(default=0, ge=0)

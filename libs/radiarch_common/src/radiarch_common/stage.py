@@ -30,14 +30,16 @@ from faststream.nats.annotations import NatsMessage
 from faststream.security import SASLPlaintext
 from nats.js.errors import NotFoundError
 
-from radiarch_common.attempt import Attempts, Delivery, Neighbours, Outcome, StagePlan
+from radiarch_common.attempts import Attempts
 from radiarch_common.bus import BUS_ERRORS, Bus, connect, die
+from radiarch_common.delivery import Delivery
 from radiarch_common.messages import JobMessage, StageName
 from radiarch_common.objects import open_objects
 from radiarch_common.pacs import open_pacs
 from radiarch_common.pulse import Pulse
 from radiarch_common.run import Run
 from radiarch_common.settings import Settings
+from radiarch_common.stage_plan import Neighbours, Outcome, StagePlan
 from radiarch_common.telemetry import configure_logging, get_logger
 from radiarch_common.topology import JOBS, VERBS, stage_consumer
 

@@ -11,17 +11,16 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 from radiarch_common.alive import living_workers
 from radiarch_common.bus import BUS_ERRORS, Bus, connect
+from radiarch_common.cancel import send_cancel
 from radiarch_common.errors import UnavailableError
 from radiarch_common.messages import ImportStudy
 from radiarch_common.settings import Settings
 from radiarch_common.telemetry import get_logger
 from radiarch_common.topology import (
-    CANCEL,
     CATALOGUE,
     CATALOGUE_KEY,
     EVENTS,
     GATEWAY_DURABLE,
-    cancel_subject,
 )
 
 AGAIN_S = 0.5
@@ -77,10 +76,8 @@ class Link:
         await (await self.bus()).send_job("importer", job)
 
     async def send_cancel(self, job_id: str) -> None:
-        """Say that a job shall stop: for good in the bucket, at once on the wire."""
-        bus = await self.bus()
-        await (await bus.bucket(CANCEL)).put(job_id, b"")
-        await bus.client.publish(cancel_subject(job_id), b"")
+        """Have a job stopped; one that waits is over when this returns."""
+        await send_cancel(await self.bus(), job_id)
 
     async def catalogue(self) -> bytes | None:
         """What the planners offer; ``None`` when none has said so. Raises UnavailableError."""

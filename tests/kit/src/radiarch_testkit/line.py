@@ -30,8 +30,8 @@ class Line:
         """Say what the next attempts do."""
         (self.folder / "toy").write_text(what)
 
-    def worker(self) -> "subprocess.Popen[bytes]":
-        """Start one more worker."""
+    def worker(self, **settings: str) -> "subprocess.Popen[bytes]":
+        """Start one more worker; ``settings`` are variables of its environment."""
         env = os.environ | {
             "RADIARCH_NATS_URL": self.settings.nats_url,
             "RADIARCH_ACK_WAIT_S": str(self.settings.ack_wait_s),
@@ -39,6 +39,7 @@ class Line:
             "RADIARCH_RETRY_LONGEST_S": "0.3",
             "RADIARCH_OBJECTS_FOLDER": str(self.folder / "objects"),
             "TOY_FOLDER": str(self.folder),
+            **settings,
         }
         with (self.folder / "worker.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, str(self.program)], env=env, stderr=log)

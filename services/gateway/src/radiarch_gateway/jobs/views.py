@@ -37,7 +37,7 @@ class JobView(JobSummary):
 
     run: int = Field(description="Counts from 1; a job that is put back starts a new run.")
     attempt: int = Field(description="Of this stage in this run.")
-    deadline: datetime = Field(description="A job that still waits then fails.")
+    deadline: datetime = Field(description="A job that has not ended by then fails.")
     reason: str | None = Field(default=None, description="Why the job failed.")
     hint: str | None = Field(default=None, description="What can be done about it.")
     refused: bool = Field(description="Failed because the input cannot be planned: trying again will not help.")
