@@ -85,6 +85,18 @@ async def test_the_stream_ends_with_the_job_and_is_told_again_to_who_comes_late(
     assert (again.status_code, again.content) == (204, b"")
 
 
+async def test_the_last_word_of_a_worker_that_was_fenced_off_does_not_end_the_stream(
+    http: httpx.AsyncClient, body: dict[str, Any], stage_hand: StageHand
+) -> None:
+    """The job goes on in its second attempt; so does the stream."""
+    job_id = await _job(http, body)
+    await stage_hand.say(job_id, "planner", "started", attempt=2)
+    await stage_hand.say(job_id, "planner", "failed", attempt=1, refused=False, reason="late")
+    await stage_hand.say(job_id, "exporter", "finished")
+    seen = await _follow(http, job_id)
+    assert [event.kind for event in seen] == ["started", "failed", "finished"]
+
+
 async def test_a_viewer_outlives_a_killed_bus(
     http: httpx.AsyncClient, body: dict[str, Any], stage_hand: StageHand, nats_server: EmbeddedNats
 ) -> None:

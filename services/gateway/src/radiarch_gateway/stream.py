@@ -31,6 +31,7 @@ async def follow(link: Link, database: Database, job_id: str, after: int) -> Asy
     """Events of a job after a place in the stream, until the one that ends it."""
     last = after
     over = False
+    furthest = (0, 0, 0, 0)
     while True:
         try:
             async with aclosing(_from(link, job_id, last)) as messages:
@@ -45,7 +46,8 @@ async def follow(link: Link, database: Database, job_id: str, after: int) -> Asy
                     if event is None:
                         continue
                     yield ServerSentEvent(raw_data=event.model_dump_json(), event=event.kind, id=str(last))
-                    if ends(event):
+                    furthest = max(furthest, event.order)
+                    if ends(event) and event.order == furthest:  # not the word of an attempt that was fenced off
                         return
         except BUS_ERRORS as error:
             log.info("viewer waits for the bus", job_id=job_id, error=str(error) or type(error).__name__)
