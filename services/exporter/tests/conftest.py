@@ -12,6 +12,7 @@ from radiarch_common.geometry import Contour, Grid
 from radiarch_common.messages import ExportResult
 from radiarch_common.objects import FolderStore
 from radiarch_common.plans import Beam, Goal, Objective, Pinned, PlanSpec, Prescription, ResolvedPlan
+from radiarch_common.quality import BeamStatistics, PlanIndices
 from radiarch_common.result import (
     DvhCurve,
     GoalResult,
@@ -87,7 +88,25 @@ def result(objects: FolderStore, case: Case) -> Result:
         dvh=(_curve("BODY", 7, 2100.0, 20.0), _curve("PTV", 12, 31.5, 55.0)),
         goals=(
             GoalResult(goal=Goal(structure="PTV", metric="D95%[Gy]", op=">=", value=51.3), achieved=52.4, met=True),
+            GoalResult(
+                goal=Goal(structure="BODY", metric="V20Gy[cc]", op="<=", value=900.0, limit=1200.0, priority=2),
+                achieved=1050.0,
+                met=False,
+                verdict="acceptable",
+            ),
         ),
+        indices=PlanIndices(
+            target="PTV",
+            prescription_gy_rbe=54.0,
+            target_cc=31.5,
+            covered_cc=29.25,
+            isodose_cc=41.0,
+            half_isodose_cc=190.0,
+            homogeneity=0.0721,
+            conformity=0.6625,
+            gradient=4.634,
+        ),
+        beam_statistics=(_statistics(1, "LAO", 40, 38.5), _statistics(2, "RPO", 82, None)),
         objective_course=(12.5, 3.0, 1.0),
         provenance=_provenance(case.sha256),
         warnings=("The machine is not commissioned.",),
@@ -182,6 +201,24 @@ def _layer(seed: int, index: int) -> Layer:
         y_mm=tuple(random.uniform(-20, 20, count)),
         mu=tuple(random.integers(20, 40_000, count) / 1024.0),
         spot_fwhm_mm=(12.3 + index / 3, 11.9),
+    )
+
+
+def _statistics(number: int, name: str, spots: int, delivery_s: float | None) -> BeamStatistics:
+    return BeamStatistics(
+        number=number,
+        name=name,
+        layers=3,
+        spots=spots,
+        lowest_energy_mev=164.99,
+        highest_energy_mev=173.25,
+        shallowest_range_mm=187.4,
+        deepest_range_mm=203.8,
+        meterset_mu=812.5,
+        lowest_spot_mu=0.02,
+        highest_spot_mu=38.1,
+        delivery_s=delivery_s,
+        delivery_basis=None if delivery_s is None else "1 s between energies, 3 ms for each spot, 30 MU/s (test)",
     )
 
 

@@ -43,7 +43,9 @@ def test_the_report_says_where_numbers_came_from_and_what_to_beware_of(
     assert document["warnings"]["case"] == ["Three voxels were padding and became air."]
     assert document["provenance"]["seed"] == 4711
     assert document["uncertainty"]["percent"] == 1.7
-    assert [g["met"] for g in document["goals"]] == [True]
+    assert [g["verdict"] for g in document["goals"]] == ["met", "acceptable"]
+    assert document["indices"]["gradient"] == 4.634
+    assert [b["delivery_s"] for b in document["beam_statistics"]] == [38.5, None]
     spots = sum(len(layer.mu) for layer in result.manifest.beams[1].layers)
     assert document["beams"][1]["spots"] == spots
 

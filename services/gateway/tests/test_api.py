@@ -38,6 +38,19 @@ REPORT = {
             "verdict": "acceptable",
         }
     ],
+    "indices": {
+        "target": "PTV",
+        "prescription_gy_rbe": 60.0,
+        "target_cc": 100.5,
+        "covered_cc": 50.0,
+        "isodose_cc": 60.0,
+        "half_isodose_cc": 300.0,
+        "homogeneity": 0.07,
+        "conformity": 0.41,
+        "conformity_95": 0.8,
+        "gradient": 5.0,
+    },
+    "beam_statistics": [],
     "uncertainty": {"percent": 1.2, "voxels": "PTV", "batches": 12},
     "warnings": {"request": ["said already"], "case": ["Thick slices."], "planner": []},
 }
@@ -115,7 +128,7 @@ async def test_a_plan_from_request_to_artifacts(
     assert plan["job"]["timings"]["planner"] | {"beamlets": 20.0, "optimise": 3.0} == plan["job"]["timings"]["planner"]
     assert [line["stage"] for line in plan["job"]["log"]][-1] == "exporter"
     assert plan["dvh"] == [{"structure": "PTV", "volume_cc": 100.5, "metrics": {"D95%[Gy]": 58.25}}]
-    assert plan["goals"] == REPORT["goals"]
+    assert (plan["goals"], plan["indices"]) == (REPORT["goals"], REPORT["indices"])
     assert plan["uncertainty"]["percent"] == 1.2
     assert plan["warnings"][-1] == "Thick slices."
     assert "Scanner 1" in plan["warnings"][0]

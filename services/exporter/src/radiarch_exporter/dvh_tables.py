@@ -33,6 +33,7 @@ def dvh_json(result: ResultManifest) -> bytes:
         "units": {"dose_gy_rbe": "Gy(RBE)", "volume_percent": "%", "volume_cc": "cm3", "metrics": "Gy is Gy(RBE)"},
         "rbe": spec.rbe,
         "fractions": spec.prescription.fractions,
+        "indices": result.indices.model_dump(mode="json") if result.indices else None,
         "curves": [_curve(curve) for curve in result.dvh],
     }
     return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode()

@@ -15,6 +15,7 @@ from radiarch_exporter.palette import (
     BODY,
     DIM,
     EDGE_PX,
+    FAIR,
     GOOD,
     LEFT_PX,
     TARGET,
@@ -25,6 +26,7 @@ from radiarch_exporter.palette import (
 )
 from radiarch_exporter.record import NOTICE
 
+VERDICTS = {"met": GOOD, "acceptable": FAIR, "missed": WARNING}
 _LINE_PX = 25.0
 _LINE_LENGTH = 36
 _MOST_BEAMS = 4
@@ -77,7 +79,7 @@ def _draw_facts(box: Axes, scale: DoseScale, job: ExportResult, result: ResultMa
         box.text(0.12, row, drawable(words), color=TEXT, fontsize=10.5, va="center", parse_math=False)
         row += 1.1
     row += 0.4
-    for words, colour in [*_facts(scale, job, result), *_goals(result)]:
+    for words, colour in [*_facts(scale, job, result), *_indices(result), *_goals(result)]:
         for line in wrap(words, _LINE_LENGTH):
             box.text(0.0, row, drawable(line), color=colour, fontsize=9.5, va="center", parse_math=False)
             row += 0.95
@@ -100,15 +102,22 @@ def _facts(scale: DoseScale, job: ExportResult, result: ResultManifest) -> list[
     ]
 
 
+def _indices(result: ResultManifest) -> list[tuple[str, str]]:
+    found = result.indices
+    if found is None:
+        return []
+    known = (("HI", found.homogeneity), ("CI", found.conformity), ("GI", found.gradient))
+    return [("   ".join(f"{name} {value:.2f}" for name, value in known if value is not None), TEXT)]
+
+
 def _goals(result: ResultManifest) -> list[tuple[str, str]]:
-    """What the plan is judged by, met or missed; the whole list is in ``plan.json``."""
+    """What the plan is judged by, the missed ones first; the whole list is in the report."""
     lines = [
         (
-            f"{'met' if g.met else 'missed'}: {_short(g.goal.structure)} {g.goal.metric} {g.achieved:.4g} "
-            f"({g.goal.op} {g.goal.value:g})",
-            GOOD if g.met else WARNING,
+            f"{g.verdict}: {_short(g.goal.structure)} {g.goal.metric} {g.achieved:.4g} ({g.goal.op} {g.goal.value:g})",
+            VERDICTS[g.verdict],
         )
-        for g in sorted(result.goals, key=lambda g: g.met)
+        for g in sorted(result.goals, key=lambda g: (-list(VERDICTS).index(g.verdict), g.goal.priority))
     ]
     more = len(lines) - _MOST_GOALS
     return [*lines[:_MOST_GOALS], *([(f"and {more} more goals", DIM)] if more > 0 else [])]

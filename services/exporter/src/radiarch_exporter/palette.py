@@ -16,6 +16,7 @@ TEXT = "#f0f3f6"
 DIM = "#9aa7b4"
 WARNING = "#ff7b72"
 GOOD = "#56d364"
+FAIR = "#e3b341"
 BODY = "#7ee0ff"
 TARGET = "#ff4fd8"
 

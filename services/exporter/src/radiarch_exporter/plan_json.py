@@ -16,7 +16,7 @@ from radiarch_exporter.record import NOTICE
 
 
 def plan_json(job: ExportResult, case: CaseManifest, result: ResultManifest) -> bytes:
-    """Request as resolved, beams, uncertainty, goals, metrics, provenance and warnings as JSON, UTF-8."""
+    """Request as resolved, beams, uncertainty, goals, indices, metrics, provenance and warnings as JSON, UTF-8."""
     document: dict[str, Any] = {
         "notice": NOTICE,
         "job_id": job.job_id,
@@ -29,6 +29,8 @@ def plan_json(job: ExportResult, case: CaseManifest, result: ResultManifest) -> 
         "dose_grid": result.grid.model_dump(mode="json"),
         "uncertainty": result.uncertainty.model_dump(mode="json"),
         "goals": [goal.model_dump(mode="json") for goal in result.goals],
+        "indices": result.indices.model_dump(mode="json") if result.indices else None,
+        "beam_statistics": [beam.model_dump(mode="json") for beam in result.beam_statistics],
         "metrics": {curve.structure: curve.metrics for curve in result.dvh},
         "objective_course": result.objective_course,
         "provenance": result.provenance.model_dump(mode="json"),

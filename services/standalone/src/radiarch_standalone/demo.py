@@ -14,7 +14,7 @@ from rich.console import Console
 from radiarch_standalone.follow import follow
 from radiarch_standalone.local import LocalRadiarch
 from radiarch_standalone.phantom import PhantomStudy, write_phantom
-from radiarch_standalone.tables import dvh_table, goals_table
+from radiarch_standalone.tables import beams_table, dvh_table, goals_table, indices_line
 
 QUICK: dict[str, Any] = {
     "spot_spacing_mm": 8.0,
@@ -139,6 +139,8 @@ def _fetch(client: httpx.Client, plan: dict[str, Any], out: Path) -> None:
 def _tell(plan: dict[str, Any], out: Path, console: Console) -> None:
     console.print(dvh_table(plan["dvh"]))
     console.print(goals_table(plan["goals"]))
+    console.print(beams_table(plan["beams"]))
+    console.print(indices_line(plan["indices"]))
     uncertainty = plan["uncertainty"]
     console.print(f"Statistical uncertainty {uncertainty['percent']:.1f} % (1 sigma; {uncertainty['voxels']}).")
     for warning in plan["warnings"]:

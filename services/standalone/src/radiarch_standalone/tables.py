@@ -26,6 +26,36 @@ def dvh_table(curves: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
+def beams_table(beams: Sequence[dict[str, Any]]) -> Table:
+    """Beams, a row for each, per fraction; no time where the machine gives none."""
+    table = Table(title="Beams, per fraction", title_justify="left")
+    for name in ("beam", "layers", "spots", "MeV", "range in water, mm", "MU", "s"):
+        table.add_column(name, justify="left" if name == "beam" else "right")
+    for beam in beams:
+        table.add_row(
+            str(beam["name"]),
+            str(beam["layers"]),
+            str(beam["spots"]),
+            f"{beam['lowest_energy_mev']:.1f} to {beam['highest_energy_mev']:.1f}",
+            f"{beam['shallowest_range_mm']:.0f} to {beam['deepest_range_mm']:.0f}",
+            f"{beam['meterset_mu']:.1f}",
+            "" if beam["delivery_s"] is None else f"{beam['delivery_s']:.0f}",
+        )
+    return table
+
+
+def indices_line(indices: dict[str, Any]) -> str:
+    """The indices of a plan that are defined, in one line."""
+    names = {
+        "homogeneity": "homogeneity (ICRU 83)",
+        "conformity": "conformity (Paddick)",
+        "conformity_95": "at 95 % of the prescription",
+        "gradient": "gradient",
+    }
+    found = (f"{words} {indices[name]:.3f}" for name, words in names.items() if indices.get(name) is not None)
+    return "Indices: " + ", ".join(found)
+
+
 def goals_table(goals: Sequence[dict[str, Any]]) -> Table:
     """Goals by priority, what the plan gives, and whether they are met, or at least within their limit."""
     table = Table(title="Goals", title_justify="left")

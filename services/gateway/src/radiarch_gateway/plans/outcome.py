@@ -1,10 +1,11 @@
-"""What came of a plan: DVH metrics and goals, read from the files that the exporter left."""
+"""What came of a plan: DVH metrics, goals, indices and beams, read from the files that the exporter left."""
 
 from dataclasses import dataclass
 
 from pydantic import BaseModel, Field, ValidationError
 from radiarch_common.errors import UnavailableError
 from radiarch_common.objects import ObjectStore
+from radiarch_common.quality import BeamStatistics, PlanIndices
 from radiarch_common.result import GoalResult, Uncertainty
 from radiarch_common.telemetry import get_logger
 
@@ -31,6 +32,8 @@ class Outcome:
 
     dvh: tuple[StructureMetrics, ...] = ()
     goals: tuple[GoalResult, ...] = ()
+    indices: PlanIndices | None = None
+    beams: tuple[BeamStatistics, ...] = ()
     uncertainty: Uncertainty | None = None
     warnings: tuple[str, ...] = ()
     missing: str | None = None
@@ -46,6 +49,8 @@ class _PlanFile(BaseModel):
     """What is read of ``plan.json``."""
 
     goals: tuple[GoalResult, ...]
+    indices: PlanIndices | None = None
+    beam_statistics: tuple[BeamStatistics, ...] = ()
     uncertainty: Uncertainty
     warnings: dict[str, tuple[str, ...]]
 
@@ -67,4 +72,11 @@ def read_outcome(objects: ObjectStore, rows: list[ArtifactRow]) -> Outcome:
         log.error("report of a plan cannot be read", job_id=dvh.job_id, errors=error.error_count())
         return Outcome(missing="dvh.json or plan.json are of a version that this gateway does not read.")
     warnings = tuple(line for origin, lines in plan.warnings.items() if origin != "request" for line in lines)
-    return Outcome(curves, plan.goals, plan.uncertainty, warnings)
+    return Outcome(
+        dvh=curves,
+        goals=plan.goals,
+        indices=plan.indices,
+        beams=plan.beam_statistics,
+        uncertainty=plan.uncertainty,
+        warnings=warnings,
+    )

@@ -147,6 +147,8 @@ def plan_view(database: Database, plan_id: str, objects: ObjectStore) -> PlanVie
         artifacts=[artifact_view(artifact) for artifact in artifacts],
         dvh=list(outcome.dvh),
         goals=list(outcome.goals),
+        indices=outcome.indices,
+        beams=list(outcome.beams),
         uncertainty=outcome.uncertainty,
         warnings=[*resolved.warnings, *outcome.warnings],
         outcome_missing=outcome.missing,

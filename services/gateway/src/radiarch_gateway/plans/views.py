@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 from radiarch_common.plans import ResolvedPlan
+from radiarch_common.quality import BeamStatistics, PlanIndices
 from radiarch_common.result import GoalResult, Uncertainty
 
 from radiarch_gateway.artifacts.models import ArtifactView
@@ -66,6 +67,8 @@ class PlanView(BaseModel):
     artifacts: list[ArtifactView]
     dvh: list[StructureMetrics] = Field(description="Metrics of each structure; empty until the plan is ready.")
     goals: list[GoalResult] = Field(description="What the plan is judged by; empty until the plan is ready.")
+    indices: PlanIndices | None = Field(default=None, description="Homogeneity, conformity and gradient.")
+    beams: list[BeamStatistics] = Field(description="Spots, energies, MU and times; empty until the plan is ready.")
     uncertainty: Uncertainty | None = Field(default=None, description="Statistical, of the final dose.")
     warnings: list[str] = Field(description="Of the request, the case and the planner.")
     outcome_missing: str | None = Field(default=None, description="Why a finished plan's metrics cannot be shown now.")
