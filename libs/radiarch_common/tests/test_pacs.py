@@ -14,7 +14,7 @@ from radiarch_common.errors import RefusedError, UnavailableError
 from radiarch_common.pacs import FolderPacs, InstanceRef, Pacs, WebPacs, open_pacs
 from radiarch_common.part10 import encoded
 from radiarch_common.settings import FolderPacsSettings, Settings
-from radiarch_testkit.orthanc import OrthancServer
+from radiarch_testkit.orthanc_server import OrthancServer
 
 STUDY = "1.2.826.0.1.3680043.8.498.100"
 

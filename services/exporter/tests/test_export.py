@@ -19,7 +19,7 @@ from radiarch_exporter.dose import rt_dose
 from radiarch_exporter.export import export_result
 from radiarch_exporter.identity import Identity
 from radiarch_exporter.record import encoded
-from radiarch_testkit.orthanc import OrthancServer
+from radiarch_testkit.orthanc_server import OrthancServer
 
 FILES = ["RTPLAN.dcm", "RTDOSE.dcm", "dvh.json", "dvh.csv", "dose.png", "plan.json"]
 NO_SPACE = "out of resources (0xA700)"

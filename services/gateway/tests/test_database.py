@@ -14,8 +14,8 @@ from radiarch_common.catalogue import Catalogue
 from radiarch_common.settings import Settings
 from radiarch_gateway.app import create_app
 from radiarch_gateway.db import Database, alembic_config
+from radiarch_testkit.databases import Databases
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
-from radiarch_testkit.postgres import PostgresServer
 from sqlalchemy import Connection, create_engine, inspect
 
 MANY = 12
@@ -26,7 +26,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'fresh' / 'radiarch.db'}"
-    postgres: PostgresServer = request.getfixturevalue("postgres")
+    postgres: Databases = request.getfixturevalue("postgres")
     return postgres.new_database()
 
 
@@ -112,7 +112,7 @@ async def test_two_gateways_hand_every_job_over_once(
 
 
 async def test_a_database_that_goes_and_comes(
-    postgres: PostgresServer, settings: Settings, stage_hand: StageHand, catalogue: Catalogue, body: dict[str, Any]
+    postgres: Databases, settings: Settings, stage_hand: StageHand, catalogue: Catalogue, body: dict[str, Any]
 ) -> None:
     """While it is away requests are answered with 503, and no event is lost."""
     await stage_hand.offer(catalogue)

@@ -15,7 +15,7 @@ from radiarch_common.objects import FolderStore
 from radiarch_common.pacs import FolderPacs, InstanceRef, StoreReport, WebPacs
 from radiarch_common.watch import QuietWatch
 from radiarch_importer.build import build_case
-from radiarch_testkit.orthanc import OrthancServer
+from radiarch_testkit.orthanc_server import OrthancServer
 from radiarch_testkit.synthetic_study import (
     CT_SERIES_UID,
     FRAME_UID,

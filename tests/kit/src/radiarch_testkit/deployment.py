@@ -18,7 +18,7 @@ from radiarch_standalone.embedded_nats import EmbeddedNats
 from radiarch_standalone.ports import free_port
 from radiarch_standalone.processes import ServiceProcess
 
-from radiarch_testkit.orthanc import OrthancServer
+from radiarch_testkit.orthanc_server import OrthancServer
 
 SERVICES = ("gateway", "importer", "planner", "exporter")
 ACK_WAIT_S = 5.0

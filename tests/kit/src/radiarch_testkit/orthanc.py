@@ -1,143 +1,26 @@
-"""A real Orthanc with DICOMweb, private to the tests, that a test may stop, kill and start again."""
+"""A real Orthanc for the tests: this machine's, else one in a container."""
 
-import json
-import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import requests
-from pydantic import SecretStr
-from radiarch_common.settings import WebPacsSettings
 
+from radiarch_testkit.containers import ContainerOrthanc, daemon_answers, prefers_containers
+from radiarch_testkit.orthanc_server import OrthancServer, find_orthanc
 from radiarch_testkit.require import require
-
-READY_WITHIN_S = 60.0
-PLUGIN_FOLDERS = (Path("/usr/share/orthanc/plugins"), Path("/usr/lib/orthanc"), Path("/usr/local/lib/orthanc"))
-
-
-def find_orthanc() -> tuple[Path, Path] | None:
-    """The server and its DICOMweb plugin; None when this machine lacks one of them."""
-    server = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
-    plugins = [p for folder in PLUGIN_FOLDERS for p in sorted(folder.glob("libOrthancDicomWeb.so*"))]
-    return (Path(server), plugins[0]) if server and plugins else None
-
-
-class OrthancServer:
-    """Keeps its port and its storage from one start to the next.
-
-    Orthanc cannot listen on loopback alone; it refuses every client that is not on this machine.
-
-    Parameters
-    ----------
-    folder
-        Holds configuration, log and storage.
-    """
-
-    username = "tester"
-    password = "tester-secret"
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._port = _free_port()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """Root of Orthanc's own REST API."""
-        return f"http://127.0.0.1:{self._port}"
-
-    @property
-    def dicomweb_url(self) -> str:
-        """DICOMweb root."""
-        return f"{self.url}/dicom-web"
-
-    @property
-    def settings(self) -> WebPacsSettings:
-        """How a service is told of this server."""
-        return WebPacsSettings(url=self.dicomweb_url, username=self.username, password=SecretStr(self.password))
-
-    def start(self) -> None:
-        """Start, and wait until it answers; nothing happens when it runs already."""
-        if self._process is not None:
-            return
-        found = find_orthanc()
-        if found is None:
-            raise FileNotFoundError("Orthanc with its DICOMweb plugin is not installed")
-        server, plugin = found
-        self.folder.mkdir(parents=True, exist_ok=True)
-        config = self.folder / "orthanc.json"
-        config.write_text(json.dumps(self._config(plugin), indent=1))
-        with (self.folder / "orthanc.log").open("ab") as log:
-            self._process = subprocess.Popen([str(server), str(config)], stdout=log, stderr=subprocess.STDOUT)
-        self._wait_until_ready()
-
-    def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        self._end(signal.SIGKILL)
-
-    def clear(self) -> None:
-        """Delete all that it holds."""
-        auth = (self.username, self.password)
-        for study in requests.get(f"{self.url}/studies", auth=auth, timeout=30).json():
-            requests.delete(f"{self.url}/studies/{study}", auth=auth, timeout=30).raise_for_status()
-
-    def _end(self, number: signal.Signals) -> None:
-        # Two servers on one storage would spoil it: the old process must be gone before a start.
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait()
-            self._process = None
-
-    def _config(self, plugin: Path) -> dict[str, object]:
-        return {
-            "HttpPort": self._port,
-            "DicomServerEnabled": False,
-            "StorageDirectory": str(self.folder / "storage"),
-            "IndexDirectory": str(self.folder / "storage"),
-            "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": True,
-            "RegisteredUsers": {self.username: self.password},
-            "Plugins": [str(plugin)],
-            "OverwriteInstances": False,
-            "KeepAlive": True,
-            "TcpNoDelay": True,
-            "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "StudiesMetadata": "Full", "SeriesMetadata": "Full"},
-        }
-
-    def _wait_until_ready(self) -> None:
-        end = time.monotonic() + READY_WITHIN_S
-        while time.monotonic() < end and self._process is not None and self._process.poll() is None:
-            try:
-                answer = requests.get(f"{self.url}/system", auth=(self.username, self.password), timeout=5)
-            except requests.ConnectionError:
-                time.sleep(0.1)
-            else:
-                answer.raise_for_status()
-                return
-        self.kill()
-        raise TimeoutError(f"Orthanc did not start; see {self.folder / 'orthanc.log'}")
 
 
 @pytest.fixture(scope="session")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrthancServer]:
     """A running Orthanc; a test that stops or kills it starts it again."""
-    require(find_orthanc() is not None, "no Orthanc with DICOMweb (Debian: orthanc, orthanc-dicomweb)")
-    server = OrthancServer(tmp_path_factory.mktemp("orthanc"))
-    server.start()
-    yield server
-    server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    here = find_orthanc() is not None and not prefers_containers()
+    require(
+        here or daemon_answers(),
+        "no Orthanc with DICOMweb (Debian: orthanc, orthanc-dicomweb), and no Docker daemon to run one",
+    )
+    kind = OrthancServer if here else ContainerOrthanc
+    server = kind(tmp_path_factory.mktemp("orthanc"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

@@ -5,16 +5,15 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
 from radiarch_standalone.ports import free_port
 
+from radiarch_testkit.containers import daemon_answers, prefers_containers, running_container
+from radiarch_testkit.databases import Databases
 from radiarch_testkit.require import require
 
 READY_WITHIN_S = 60
@@ -35,34 +34,24 @@ def _user() -> str | None:
     return "postgres" if "postgres" in known else "nobody"
 
 
-@dataclass(frozen=True)
-class PostgresServer:
-    """A running server that trusts whoever is on this machine."""
+class PostgresServer(Databases):
+    """PostgreSQL as installed, on a folder of its own."""
 
-    folder: Path
-    port: int
-    pg_ctl: str
-
-    def new_database(self) -> str:
-        """URL of an empty database."""
-        name = f"test_{uuid.uuid4().hex}"
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        return self._url(name)
-
-    def _url(self, database: str) -> str:
-        return f"postgresql://tester@127.0.0.1:{self.port}/{database}"
+    def __init__(self, folder: Path, pg_ctl: str) -> None:
+        super().__init__(free_port())
+        self._folder = folder
+        self._pg_ctl = pg_ctl
 
     def start(self) -> None:
-        """Start, on the port it had before; returns when it answers."""
-        self._control("-w", "-t", str(READY_WITHIN_S), "-l", str(self.folder / "log"), "start")
+        """See ``Databases.start``."""
+        self._control("-w", "-t", str(READY_WITHIN_S), "-l", str(self._folder / "log"), "start")
 
     def stop(self) -> None:
-        """Stop at once; clients lose their connections."""
+        """See ``Databases.stop``."""
         self._control("-m", "immediate", "stop")
 
     def _control(self, *arguments: str) -> None:
-        _run(self.folder, self.pg_ctl, "-D", str(self.folder / "data"), *arguments)
+        _run(self._folder, self._pg_ctl, "-D", str(self._folder / "data"), *arguments)
 
 
 def _run(folder: Path, *command: str) -> None:
@@ -72,18 +61,28 @@ def _run(folder: Path, *command: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A running PostgreSQL without a database of ours."""
+def postgres() -> Iterator[Databases]:
+    """A running PostgreSQL without a database of ours: this machine's, else one in a container."""
     initdb, pg_ctl = _binary("initdb"), _binary("pg_ctl")
-    require(initdb is not None and pg_ctl is not None, "no PostgreSQL: Debian's package 'postgresql' is not installed")
+    here = initdb is not None and pg_ctl is not None and not prefers_containers()
+    require(
+        here or daemon_answers(),
+        "no PostgreSQL (Debian: postgresql), and no Docker daemon to run one",
+    )
+    with _here(str(initdb), str(pg_ctl)) if here else running_container() as server:
+        yield server
+
+
+@contextmanager
+def _here(initdb: str, pg_ctl: str) -> Generator[Databases]:
     # Not pytest's own folder: only its owner may pass there, and the server is another user.
     folder = Path(tempfile.mkdtemp(prefix="radiarch-postgres-"))
     try:
         if (user := _user()) is not None:
             shutil.chown(folder, user)
         arguments = ["-D", str(folder / "data"), "-U", "tester", "-A", "trust", "-N", "-E", "UTF8", "--no-locale"]
-        _run(folder, str(initdb), *arguments)
-        server = PostgresServer(folder, free_port(), str(pg_ctl))
+        _run(folder, initdb, *arguments)
+        server = PostgresServer(folder, pg_ctl)
         with (folder / "data" / "postgresql.conf").open("a") as config:
             config.write(f"port = {server.port}\nlisten_addresses = '127.0.0.1'\nfsync = off\n")
             config.write(f"unix_socket_directories = '{folder}'\n")
