@@ -9,6 +9,7 @@ from radiarch_common.errors import RefusedError
 from radiarch_planner.dose_grid import AIR_HU, calculation_grid, ct_on_grid, occupancy_on_grid
 from radiarch_planner.engines.base import FloatArray, Patient
 from radiarch_planner.machine import Calibration
+from radiarch_planner.memory import machine_memory_bytes, refuse_large_grid
 
 _TOLERATED_CC = 0.5
 """A few voxels of enamel or a clip beyond the calibration are set to its end, and said; more are refused."""
@@ -20,12 +21,14 @@ def patient_of(case: Case, calibration: Calibration, dose_grid_mm: float) -> Pat
     Raises
     ------
     RefusedError
-        If more than half a cubic centimetre is denser than the calibration was made for.
+        If more than half a cubic centimetre is denser than the calibration was made for, or the volumes of a plan
+        on that grid do not fit into the memory.
     """
     manifest = case.manifest
     body = next(structure for structure in manifest.structures if structure.number == manifest.body)
     occupancy = case.occupancy(body)
     grid = calculation_grid(manifest.grid, body.grid, occupancy, dose_grid_mm)
+    refuse_large_grid(manifest.grid, grid, machine_memory_bytes())
     hu = ct_on_grid(case.ct_hu(), manifest.grid, body.grid, occupancy, grid)
     return within_calibration(Patient(grid, hu), calibration)
 

@@ -16,6 +16,7 @@ from radiarch_planner.dvh import Dvh
 from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, Patient, Placement
 from radiarch_planner.evaluation import evaluate, structure_dvh, uncertainty_of
 from radiarch_planner.machine import Calibration
+from radiarch_planner.memory import grid_bytes, machine_memory_bytes, refuse_many_beamlets
 from radiarch_planner.normalise import scale_for
 from radiarch_planner.objectives import Region, terms_of, voxels_needed
 from radiarch_planner.optimize import DoseModel
@@ -120,6 +121,7 @@ def _optimum(planning: Planning, placement: Placement, watch: Watch) -> Delivera
     """Spots that the machine can deliver and that serve the objectives best."""
     spec = planning.spec
     rows = voxels_needed(list(planning.inside.values()))
+    _refuse_what_cannot_fit(planning, placement, len(rows))
     beamlets = planning.engine.beamlets(planning.patient, placement, rows, spec, PartOf(watch, _PLACED, _BEAMLETS))
     with watch.timed("optimisation"):
         model = DoseModel(beamlets, spec.prescription.fractions * spec.rbe)
@@ -132,6 +134,13 @@ def _optimum(planning: Planning, placement: Placement, watch: Watch) -> Delivera
             }
         )
         return deliverable_spots(model, terms, target, inner, PartOf(watch, _BEAMLETS, _OPTIMISED))
+
+
+def _refuse_what_cannot_fit(planning: Planning, placement: Placement, rows: int) -> None:
+    patient, spec = planning.patient, planning.spec
+    volumes = grid_bytes(planning.case.manifest.grid, patient.grid)
+    beamlets = planning.engine.beamlet_bytes(patient, placement, rows, spec)
+    refuse_many_beamlets(volumes, beamlets, placement.count, spec.primaries_per_spot, machine_memory_bytes())
 
 
 def _normalised(

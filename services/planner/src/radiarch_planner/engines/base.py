@@ -166,6 +166,10 @@ class Engine(Protocol):
         """Expected duration of ``beamlets``, for the time left that is shown."""
         ...
 
+    def beamlet_bytes(self, patient: Patient, placement: Placement, rows: int, spec: PlanSpec) -> float:
+        """Expected memory of ``beamlets`` in so many rows, its making and thinning out included."""
+        ...
+
     def final_seconds(self, patient: Patient, spec: PlanSpec) -> float:
         """Expected duration of ``final_dose``."""
         ...

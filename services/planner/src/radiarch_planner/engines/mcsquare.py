@@ -37,6 +37,7 @@ from radiarch_planner.engines.protons import BeamModel
 from radiarch_planner.engines.sparse import Columns, Index, read_columns, row_lookup
 from radiarch_planner.engines.tally import DoseTally
 from radiarch_planner.machine import Calibration, Machine
+from radiarch_planner.memory import beamlet_bytes
 from radiarch_planner.placement import place_spots
 from radiarch_planner.steering import Array, BeamFrame
 
@@ -143,6 +144,16 @@ class McsquareEngine:
     def beamlet_seconds(self, patient: Patient, placement: Placement, spec: PlanSpec) -> float:
         """See ``Engine.beamlet_seconds``."""
         return (placement.count * self._spot_s(spec.primaries_per_spot) + _START_S) / self._pool.size
+
+    def beamlet_bytes(self, patient: Patient, placement: Placement, rows: int, spec: PlanSpec) -> float:
+        """See ``Engine.beamlet_bytes``."""
+        layers = [layer for beam in placement.beams for layer in beam.layers]
+        counts = [len(layer.xy_mm) for layer in layers]
+        ranges = np.interp(
+            [layer.energy_mev for layer in layers], self.model.reach.energies_mev, self.model.reach.ranges_mm
+        )
+        mean_range = float(np.average(ranges, weights=counts))
+        return beamlet_bytes(patient.grid, rows, placement.count, mean_range, spec.primaries_per_spot)
 
     def final_seconds(self, patient: Patient, spec: PlanSpec) -> float:
         """See ``Engine.final_seconds``."""
