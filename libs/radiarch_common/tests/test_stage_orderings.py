@@ -6,7 +6,7 @@ import signal
 import pytest
 from radiarch_common.cancel import send_cancel
 from radiarch_common.claims import ClaimEntry
-from radiarch_common.messages import Cancelled, Failed, PlanCase
+from radiarch_common.messages import Artifact, Cancelled, ExportResult, Failed, Finished, PlanCase, utc_now
 from radiarch_common.topology import CANCEL, CLAIMS
 from radiarch_standalone.embedded_nats import EmbeddedNats
 from radiarch_testkit.jobs import import_job
@@ -16,10 +16,10 @@ OWN = "jobs.import.job00001"
 NEXT = "jobs.plan.job00001"
 
 
-async def claim(line: Line, **entry: object) -> None:
+async def claim(line: Line, stage: str = "importer", **entry: object) -> None:
     """The claim as earlier attempts have left it."""
     data = ClaimEntry.model_validate({"run": 1, **entry}).model_dump_json().encode()
-    await (await line.bus.bucket(CLAIMS)).put("importer.job00001", data)
+    await (await line.bus.bucket(CLAIMS)).put(f"{stage}.job00001", data)
 
 
 async def test_the_last_word_of_a_fenced_worker_does_not_swallow_its_successors(line: Line) -> None:
@@ -138,6 +138,30 @@ async def test_what_was_handed_over_stands(line: Line) -> None:
     await line.until_gone(OWN)
     assert line.starts() == []
     assert await line.pending_jobs() == {NEXT: 1}
+
+
+async def test_a_success_that_was_told_stands(line: Line) -> None:
+    """The last stage died after its closing event. Fails if the work is done again, or its artifacts are lost."""
+    picture = Artifact(name="a.png", kind="PICTURE", media_type="image/png", key="a.png", sha256="0" * 64, size_bytes=1)
+    job = import_job()
+    told = Finished(job_id=job.job_id, run=1, stage="exporter", attempt=1, at=utc_now(), artifacts=(picture,))
+    await claim(line, "exporter", starts=1)
+    await line.bus.send_event(told, "told")
+    await line.bus.send_job("exporter", ExportResult.of(job, case_key="cases/1", result_key="results/1"))
+    line.worker(TOY_LAST="1")
+    await line.until_gone("jobs.export.job00001")
+    assert line.starts() == []
+    assert [e.artifacts for e in await line.events() if isinstance(e, Finished)] == [(picture,)] * 2
+
+
+async def test_a_worker_whose_queue_has_gone_ends(line: Line) -> None:
+    """Fails if it asks thousands of times a second for a consumer that is not there, and says nothing."""
+    line.toy("step 0")
+    worker = line.worker()
+    await line.send(import_job())
+    await line.until_kind("finished")
+    await line.bus.js.delete_consumer("JOBS", "importer")
+    assert await asyncio.to_thread(worker.wait, 50) == 70
 
 
 async def test_however_often_a_job_has_waited_it_waits_on(line: Line) -> None:

@@ -5,11 +5,12 @@ import time
 from pathlib import Path
 
 from radiarch_common.errors import RefusedError, UnavailableError
-from radiarch_common.messages import ImportStudy, PlanCase
+from radiarch_common.messages import Artifact, ExportResult, ImportStudy, PlanCase
 from radiarch_common.run import Run
 from radiarch_common.stage import Stage
 
 stage = Stage("importer", takes=ImportStudy, gives="planner")
+last = Stage("exporter", takes=ExportResult, gives=None)
 
 FOLDER = Path(os.environ["TOY_FOLDER"])
 
@@ -61,5 +62,12 @@ def work(job: ImportStudy, run: Run) -> PlanCase:
     return PlanCase.of(job, case_key=f"cases/{run.attempt}")
 
 
+@last
+def write(job: ExportResult, run: Run) -> list[Artifact]:
+    with (FOLDER / "starts").open("a") as starts:
+        starts.write(f"{os.getpid()} {run.attempt}\n")
+    return []
+
+
 if __name__ == "__main__":
-    stage.main()
+    (last if "TOY_LAST" in os.environ else stage).main()

@@ -1,5 +1,6 @@
 """The bus goes and comes: plans and cancels are taken meanwhile, and reach it; nothing is lost or doubled."""
 
+import asyncio
 import signal
 from typing import Any
 
@@ -8,6 +9,7 @@ from radiarch_common.catalogue import Catalogue
 from radiarch_common.settings import Settings
 from radiarch_common.topology import CANCEL, EVENTS, GATEWAY_DURABLE, JOBS, bootstrap
 from radiarch_gateway.app import create_app
+from radiarch_gateway.bus import Link
 from radiarch_standalone.embedded_nats import EmbeddedNats
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 
@@ -131,6 +133,19 @@ async def test_a_job_that_no_stage_has_begun_is_cancelled_at_once(
     assert await stage_hand.bus.waiting_job("importer", job_id) is not None
     await http.post(f"/api/v1/jobs/{job_id}/cancel")
     await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["state"] == "cancelled")
+
+
+async def test_a_connection_closed_for_good_ends_what_keeps_it(settings: Settings) -> None:
+    """The gateway ends with it, and is started again.
+
+    Fails if it goes on without a bus for ever: plans would be taken, and none handed over.
+    """
+    link = Link(settings)
+    keeping = asyncio.create_task(link.keep())
+    await (await link.bus()).client.close()  # what the client does itself when the server refuses it
+    async with asyncio.timeout(HANG_S):
+        await keeping
+    assert not link.up
 
 
 async def test_what_has_ended_cannot_be_cancelled(

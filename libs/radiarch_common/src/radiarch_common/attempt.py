@@ -63,8 +63,8 @@ class Attempt:
         entry = self._claim.entry
         if self._claim.given_up:
             await self._give_up(entry.why())
-        elif entry.starts > 1 and await self._patiently(self._was_committed):
-            await self._over(self._event(Finished), "finished")
+        elif entry.starts > 1 and (finished := await self._patiently(self._earlier_commit)):
+            await self._over(finished, "finished")
         elif await self._patiently(lambda: self._near.bus.is_cancelled(self._job.job_id)):
             await self._over(self._event(Cancelled), "cancelled")
         elif utc_now() > self._job.deadline:
@@ -73,16 +73,17 @@ class Attempt:
             return False
         return True
 
-    async def _was_committed(self) -> bool:
-        """Whether an earlier attempt of this run published its outcome, and died before it could say so."""
-        bus, job = self._near.bus, self._job
-        if self._plan.gives is None:
+    async def _earlier_commit(self) -> Event | None:
+        """What to say when an earlier attempt of this run published its outcome, and died before it had closed."""
+        bus, job, gives = self._near.bus, self._job, self._plan.gives
+        if gives is None:
             said = await bus.last_event(self._plan.name, job.job_id, "finished")
-            return said is not None and said.run >= job.run
-        if await self._claims.run_of(self._plan.gives, job.job_id) >= job.run:
-            return True
-        waiting = await bus.waiting_job(self._plan.gives, job.job_id)
-        return waiting is not None and run_named(waiting) >= job.run
+            if not isinstance(said, Finished) or said.run != job.run:
+                return None
+            return self._event(Finished, timings=said.timings, artifacts=said.artifacts)
+        waiting = await bus.waiting_job(gives, job.job_id)
+        run = run_named(waiting) if waiting is not None else await self._claims.run_of(gives, job.job_id)
+        return self._event(Finished) if run >= job.run else None
 
     async def see_through(self) -> None:
         """Do the work under the pulse, and end the attempt."""

@@ -21,6 +21,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Generic, TypeVar, cast
 
@@ -45,6 +46,9 @@ from radiarch_common.topology import JOBS, VERBS, stage_consumer
 
 J = TypeVar("J", bound=JobMessage)
 AtStart = Callable[[Bus, Settings], Awaitable[None]]
+
+QUEUE_LOOK_S = 10.0
+QUEUE_GONE = 70
 
 log = get_logger(__name__)
 
@@ -90,9 +94,9 @@ class Stage(Generic[J]):
         """Run a worker until SIGTERM or SIGINT; the running job is given back at once."""
         settings = Settings()
         configure_logging(self.name, settings.log_level)
-        asyncio.run(Worker(self.plan, settings, self._at_start).run())
+        status = asyncio.run(Worker(self.plan, settings, self._at_start).run())
         # A thread that did not notice the stop must not keep the process: its job has been given back.
-        os._exit(0)
+        os._exit(status)
 
 
 class Worker:
@@ -105,8 +109,8 @@ class Worker:
         self._loop_seen = monotonic()
         self._ending = asyncio.Event()
 
-    async def run(self) -> None:
-        """Take jobs until a signal."""
+    async def run(self) -> int:
+        """Take jobs until a signal, or until there is no queue to take them from; the exit status."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
@@ -114,7 +118,7 @@ class Worker:
         client = await connect(self._settings, self._plan.name, closed=self._closed)
         bus = Bus(client)
         if not await self._topology_is_there(bus):
-            return
+            return 0
         for hook in self._at_start:
             await hook(bus, self._settings)
         pulse = Pulse(self._plan.name, self._settings, lambda: self._loop_seen)
@@ -124,13 +128,34 @@ class Worker:
         pulse.start()
         await broker.start()
         log.info("ready", worker=pulse.worker)
-        await self._ending.wait()
+        status = 0 if await self._queue_stays(bus) else QUEUE_GONE
         log.info("draining")
         await attempts.drain()
         await broker.stop()
         pulse.end()
         ticking.cancel()
         await client.close()
+        return status
+
+    async def _queue_stays(self, bus: Bus) -> bool:
+        """Whether the consumer is there until this worker is asked to end.
+
+        Without it the broker library asks for jobs without a pause or a word; a new start waits for the bootstrap.
+        """
+        while not self._ending.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(QUEUE_LOOK_S):
+                    await self._ending.wait()
+                    break
+            try:
+                await bus.js.consumer_info(JOBS, self._plan.name)
+            except NotFoundError:
+                log.critical("the queue has gone; ending the process", stream=JOBS, consumer=self._plan.name)
+                self._ending.set()
+                return False
+            except BUS_ERRORS as error:
+                log.warning("bus is not reachable", error=str(error) or type(error).__name__)
+        return True
 
     def _broker(self, attempts: Attempts) -> NatsBroker:
         settings = self._settings

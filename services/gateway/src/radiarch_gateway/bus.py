@@ -42,13 +42,19 @@ class Link:
         self._made = asyncio.Event()
 
     async def keep(self) -> None:
-        """Connect, and hold the connection until cancelled."""
-        client = await connect(self._settings, "gateway")
+        """Connect, and hold the connection until cancelled; returns when it was closed for good."""
+        closed = asyncio.Event()
+
+        async def heard() -> None:
+            closed.set()
+
+        client = await connect(self._settings, "gateway", closed=heard)
         self._bus = Bus(client)
         self._made.set()
         log.info("bus connected")
         try:
-            await asyncio.Event().wait()
+            await closed.wait()  # the client gives up when the server refuses it, as after a change of accounts
+            log.critical("the bus has closed the connection for good")
         finally:
             self._bus = None
             await _close(client)
