@@ -4,7 +4,7 @@ import asyncio
 import signal
 
 import pytest
-from radiarch_common.messages import Event, Failed, Waiting
+from radiarch_common.messages import DeadLetter, Event, Failed, Waiting
 from radiarch_common.topology import CANCEL, cancel_subject
 from radiarch_standalone.embedded_nats import EmbeddedNats
 from radiarch_testkit.jobs import import_job
@@ -128,7 +128,9 @@ async def test_a_job_that_keeps_failing_is_given_up_with_its_reason(line: Line) 
     assert not failed.refused
     assert "ValueError: voxels are upside down" in failed.reason
     letter = await line.bus.js.get_last_msg("DLQ", "dlq.importer.job00001")
-    assert b"voxels are upside down" in (letter.data or b"")
+    kept = DeadLetter.model_validate_json(letter.data or b"")
+    assert "voxels are upside down" in kept.reason
+    assert 'raise ValueError("voxels are upside down")' in kept.detail, "the traceback, for whoever mends it"
     await line.until_gone(OWN)
 
 

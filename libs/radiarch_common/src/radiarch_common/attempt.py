@@ -1,6 +1,7 @@
 """One claimed job: work on it, commit it or give it back."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -27,6 +28,7 @@ DRAIN_GRACE_S = 5.0
 BUS_RETRY_S = 1.0
 LOOK_EVERY_S = 0.1
 MOST_DOUBLINGS = 32
+TRACE_CHARACTERS = 10_000
 
 T = TypeVar("T")
 
@@ -204,7 +206,8 @@ class Attempt:
         log.error("attempt failed", exc_info=error, retry_in_s=delay_s)
         event = self._event(Retrying, reason=reason, retry_in_s=delay_s)
         await self._patiently(lambda: self._say(event, "retrying"))
-        await self._give_back(delay_s, failures=failures, waits=0, reason=reason)
+        trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
+        await self._give_back(delay_s, failures=failures, waits=0, reason=reason, traceback=trace)
 
     async def _give_back(self, delay_s: float, **changes: object) -> None:
         await self._patiently(lambda: self._claims.end(self._claim, **changes))
@@ -214,7 +217,7 @@ class Attempt:
 
     async def _give_up(self, reason: str) -> None:
         log.error("given up", reason=reason)
-        letter = dead_letter(self._plan.name, self._message, reason, self._claim.entry.reason)
+        letter = dead_letter(self._plan.name, self._message, reason, self._claim.entry.traceback)
         letter_id = f"dlq:{self._job.job_id}:{self._job.run}:{self._plan.name}"
         bus = self._near.bus
         await self._patiently(lambda: bus.send_dead_letter(self._plan.name, self._job.job_id, letter, letter_id))

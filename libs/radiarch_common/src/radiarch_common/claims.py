@@ -34,6 +34,8 @@ class ClaimEntry(Model):
         The stage has committed, refused, cancelled or given up on this run.
     reason
         Of the last failure or wait.
+    traceback
+        Of the last failure, for the dead letter.
     """
 
     run: int
@@ -43,6 +45,7 @@ class ClaimEntry(Model):
     waits: int = 0
     done: bool = False
     reason: str = Field(default="", max_length=4000)
+    traceback: str = Field(default="", max_length=20000)
 
     @property
     def crashes(self) -> int:
