@@ -19,6 +19,8 @@ from radiarch_planner.indices import indices_of
 
 FloatArray = npt.NDArray[np.float32]
 
+UNCERTAIN_PERCENT = 3.0
+"""Above it doses at small and large volumes are the noise's rather than the plan's."""
 HOT_SHARE = 0.5
 """The statistical uncertainty is that of the target's voxels above this share of the maximum dose."""
 
@@ -92,4 +94,15 @@ def uncertainty_of(dose: FloatArray, error: FloatArray, target: FloatArray, name
     percent = 100.0 * float(np.mean(error[hot].astype(np.float64) / dose[hot])) if hot.any() else 100.0
     return Uncertainty(
         percent=percent, voxels=f"voxels of '{name}' above {HOT_SHARE:.0%} of the maximum dose", batches=batches
+    )
+
+
+def warnings_of_noise(uncertainty: Uncertainty) -> tuple[str, ...]:
+    """A warning when the dose is too noisy to judge the plan by, or to normalise it by a near-minimum dose."""
+    if uncertainty.percent <= UNCERTAIN_PERCENT:
+        return ()
+    return (
+        f"The statistical uncertainty is {uncertainty.percent:.1f} % (1 sigma; {uncertainty.voxels}): doses such as "
+        "D95%, D2% or the maximum are widened by noise, and a normalisation to D95% makes every spot too strong. "
+        "Ask for more primaries_final.",
     )

@@ -4,6 +4,7 @@ import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 from radiarch_common.plans import Identifier, Model
@@ -41,6 +42,8 @@ class MachineFile(Model):
         What the machine can deliver between them. Beam data between two measured rows are interpolated linearly.
     minimum_spot_mu, maximum_spot_mu
         Per fraction.
+    field_mm
+        Largest field, along x and y of the gantry system at the isocentre plane; its middle is the axis.
     delivery
         Left out when nobody measured it; there is then no estimate of delivery times.
     """
@@ -56,6 +59,7 @@ class MachineFile(Model):
     energy_step_mev: float = Field(gt=0)
     minimum_spot_mu: float = Field(gt=0)
     maximum_spot_mu: float = Field(gt=0)
+    field_mm: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
     delivery: DeliveryTimes | None = None
 
 

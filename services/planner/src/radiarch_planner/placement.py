@@ -6,6 +6,7 @@ layer spacing of the layer's range.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -37,11 +38,14 @@ class Reach:
         Depth of the distal 80 % dose in water of each: shape (n,), rising.
     source_mm
         Distances of the scanning magnets (x, y) from the isocentre.
+    field_mm
+        Largest field along x and y at the isocentre plane, its middle on the axis.
     """
 
     energies_mev: Array
     ranges_mm: Array
     source_mm: tuple[float, float]
+    field_mm: tuple[float, float] = (inf, inf)
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ def _place_beam(
 ) -> PlacedBeam:
     frame = BeamFrame.of(isocentre_mm, beam.gantry_angle_deg, beam.couch_angle_deg, reach.source_mm)
     traced = trace(frame, anatomy, spec.spot_spacing_mm, spec.target_margin_mm)
+    _refuse_out_of_field(beam, traced, reach)
     _refuse_out_of_reach(beam, traced, reach, spec.layer_spacing_mm)
     layers: list[PlacedLayer] = []
     for index in _layer_indices(traced, reach, spec.layer_spacing_mm):
@@ -178,6 +183,19 @@ def _layer_indices(traced: Trace, reach: Reach, spacing_mm: float) -> list[int]:
     wanted = wanted[(wanted >= reach.ranges_mm[0] - spacing_mm / 2) & (wanted <= reach.ranges_mm[-1] + spacing_mm)]
     nearest = np.abs(reach.ranges_mm[None, :] - wanted[:, None]).argmin(axis=1)
     return sorted({int(index) for index in nearest}, reverse=True)
+
+
+def _refuse_out_of_field(beam: Beam, traced: Trace, reach: Reach) -> None:
+    """Refuse a beam that would need spots where the machine cannot scan."""
+    needed = np.abs(traced.xy_mm).max(axis=0)
+    if np.all(needed <= np.asarray(reach.field_mm) / 2):
+        return
+    raise RefusedError(
+        f"Beam '{beam.name}' needs spots up to {needed[0]:.0f} x {needed[1]:.0f} mm from its axis, and the machine's "
+        f"field of {reach.field_mm[0]:g} x {reach.field_mm[1]:g} mm reaches {reach.field_mm[0] / 2:g} x "
+        f"{reach.field_mm[1] / 2:g} mm.",
+        "Put the isocentre into the middle of the target, or plan a smaller target.",
+    )
 
 
 def _refuse_out_of_reach(beam: Beam, traced: Trace, reach: Reach, spacing_mm: float) -> None:

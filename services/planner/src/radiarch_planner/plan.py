@@ -7,6 +7,7 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 from radiarch_common.case import Case
+from radiarch_common.errors import RefusedError
 from radiarch_common.plans import BODY, PlanSpec, ResolvedPlan
 from radiarch_common.result import Provenance, ResultBeam, ResultDraft, ResultManifest
 from radiarch_common.watch import PartOf, Watch
@@ -14,7 +15,7 @@ from radiarch_common.watch import PartOf, Watch
 from radiarch_planner.deliverable import DeliverableSpots, SpotLimits, deliverable_spots
 from radiarch_planner.dvh import Dvh
 from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, Patient, Placement
-from radiarch_planner.evaluation import evaluate, structure_dvh, uncertainty_of
+from radiarch_planner.evaluation import evaluate, structure_dvh, uncertainty_of, warnings_of_noise
 from radiarch_planner.machine import Calibration
 from radiarch_planner.memory import grid_bytes, machine_memory_bytes, refuse_many_beamlets
 from radiarch_planner.normalise import scale_for
@@ -25,6 +26,8 @@ from radiarch_planner.patient import occupancy_of, patient_of
 LIMIT_ROOM = 1.1
 """Spots are optimised this factor inside the machine's limits, so that the normalisation may scale the plan."""
 _NORMALISED_WITHIN = 0.005
+_UNDELIVERABLE_PERCENT = 15.0
+"""Of the prescription; 10 of it is the room inside the limits."""
 
 _PLACED, _BEAMLETS, _OPTIMISED, _FINAL = 0.03, 0.5, 0.65, 0.97
 
@@ -76,11 +79,12 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
     with watch.timed("evaluation"):
         worth = evaluate(case, dose_gy_rbe, patient.grid, spec, PartOf(watch, _FINAL, 1.0))
     target_name = spec.prescription.target
+    uncertainty = uncertainty_of(dose.dose_gy, dose.uncertainty_gy, planning.target, target_name, spec.batches)
     manifest = ResultManifest(
         resolved=_as_planned(request, spec, placement),
         grid=patient.grid,
         beams=beams,
-        uncertainty=uncertainty_of(dose.dose_gy, dose.uncertainty_gy, planning.target, target_name, spec.batches),
+        uncertainty=uncertainty,
         dvh=tuple(dvh.curve for dvh in worth.dvh),
         goals=worth.goals,
         indices=worth.indices,
@@ -89,6 +93,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
         warnings=(
             *patient.warnings,
             *worth.warnings,
+            *warnings_of_noise(uncertainty),
             *_missed_normalisation(spec, next(d for d in worth.dvh if d.curve.structure == target_name)),
         ),
     )
@@ -133,7 +138,24 @@ def _optimum(planning: Planning, placement: Placement, watch: Watch) -> Delivera
                 "maximum_spot_mu": spec.maximum_spot_mu / LIMIT_ROOM,
             }
         )
-        return deliverable_spots(model, terms, target, inner, PartOf(watch, _BEAMLETS, _OPTIMISED))
+        spots = deliverable_spots(model, terms, target, inner, PartOf(watch, _BEAMLETS, _OPTIMISED))
+    _refuse_undeliverable(spec, spots.residual_percent)
+    return spots
+
+
+def _refuse_undeliverable(spec: PlanSpec, residual_percent: float) -> None:
+    """Refuse a prescription that the limits on the MU of a spot put out of reach."""
+    if abs(residual_percent) <= _UNDELIVERABLE_PERCENT:
+        return
+    few = residual_percent < 0
+    raise RefusedError(
+        f"With {spec.minimum_spot_mu:g} to {spec.maximum_spot_mu:g} MU in each spot the target gets "
+        f"{abs(residual_percent):.0f} % {'less' if few else 'more'} than '{spec.prescription.normalisation}' of "
+        f"{spec.prescription.dose_gy_rbe:g} Gy(RBE) in {spec.prescription.fractions} fractions.",
+        "Ask for more fractions, more beams, or a smaller spot or layer spacing."
+        if few
+        else "Ask for fewer fractions, fewer beams, or a larger spot or layer spacing.",
+    )
 
 
 def _refuse_what_cannot_fit(planning: Planning, placement: Placement, rows: int) -> None:

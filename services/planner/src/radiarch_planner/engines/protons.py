@@ -34,7 +34,7 @@ class BeamModel:
         count = int(np.floor((rows[-1] - rows[0]) / file.energy_step_mev + 1e-6)) + 1
         energies = np.round(rows[0] + file.energy_step_mev * np.arange(count), 6)
         mean = np.interp(energies, rows, data.columns["meanEnergy"])
-        return cls(data, Reach(energies, range_in_water_mm(mean), (data.smx_mm, data.smy_mm)))
+        return cls(data, Reach(energies, range_in_water_mm(mean), (data.smx_mm, data.smy_mm), file.field_mm))
 
     def protons_per_mu(self, energies_mev: Array) -> Array:
         """Protons of one MU at nominal energies: same shape."""
