@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 HANG_S = 900
 WIDE = os.environ | {"COLUMNS": "150"}
 
-FILES = {"RTPLAN.dcm", "RTDOSE.dcm", "dvh.json", "dvh.csv", "dose.png", "plan.json"}
+FILES = {"RTPLAN.dcm", "RTDOSE.dcm", "dvh.json", "dvh.csv", "dose.png", "plan.json", "report.html", "report.pdf"}
 
 
 def run_demo(folder: Path, processes: int) -> str:

@@ -39,7 +39,7 @@ def assert_one_plan_more(deployment: Deployment, study: PhantomStudy, before: se
     """One set of artifacts, and exactly the plan that they name is new in the PACS."""
     shown = deployment.http.get(f"/plans/{plan['id']}").raise_for_status().json()
     names = [artifact["name"] for artifact in shown["artifacts"]]
-    assert len(names) == len(set(names)) == 6
+    assert len(names) == len(set(names)) == 8
     uids = {artifact["sop_instance_uid"] for artifact in shown["artifacts"] if artifact["kind"] == "RTPLAN"}
     assert plans_in_pacs(deployment, study) - before == uids
 

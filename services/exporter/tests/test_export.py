@@ -21,7 +21,7 @@ from radiarch_exporter.identity import Identity
 from radiarch_exporter.record import encoded
 from radiarch_testkit.orthanc_server import OrthancServer
 
-FILES = ["RTPLAN.dcm", "RTDOSE.dcm", "dvh.json", "dvh.csv", "dose.png", "plan.json"]
+FILES = ["RTPLAN.dcm", "RTDOSE.dcm", "dvh.json", "dvh.csv", "dose.png", "plan.json", "report.html", "report.pdf"]
 NO_SPACE = "out of resources (0xA700)"
 
 

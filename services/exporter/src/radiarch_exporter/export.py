@@ -2,7 +2,8 @@
 
 Layout in the object store::
 
-    artifacts/<job>/<first 16 digits of the result's digest>/RTPLAN.dcm RTDOSE.dcm dvh.json dvh.csv dose.png plan.json
+    artifacts/<job>/<first 16 digits of the result's digest>/RTPLAN.dcm RTDOSE.dcm dvh.json dvh.csv dose.png
+        plan.json report.html report.pdf
 
 Everything is a function of job and result. What lies under its key already is taken as it is: an archive
 keeps the old bytes under an old UID, so a later version of this program must not make others.
@@ -11,6 +12,7 @@ keeps the old bytes under an old UID, so a later version of this program must no
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from io import BytesIO
 from typing import Literal
 
@@ -29,6 +31,9 @@ from radiarch_exporter.ion_plan import ion_plan
 from radiarch_exporter.picture import dose_png
 from radiarch_exporter.plan_json import plan_json
 from radiarch_exporter.record import encoded
+from radiarch_exporter.report.build import plan_report
+from radiarch_exporter.report.html import report_html
+from radiarch_exporter.report.pdf import report_pdf
 
 DICOM = "application/dicom"
 
@@ -82,6 +87,7 @@ def export_result(
 
 def _products(job: ExportResult, case: Case, result: Result) -> list[Product]:
     what = job, case.manifest, result.manifest
+    report = cache(partial(plan_report, job, case, result))
     return [
         Product("RTPLAN.dcm", "RTPLAN", DICOM, lambda: encoded(ion_plan(*what))),
         Product("RTDOSE.dcm", "RTDOSE", DICOM, lambda: encoded(rt_dose(*what, result.dose_gy_rbe()))),
@@ -89,6 +95,8 @@ def _products(job: ExportResult, case: Case, result: Result) -> list[Product]:
         Product("dvh.csv", "DVH", "text/csv", lambda: dvh_csv(result.manifest)),
         Product("dose.png", "PICTURE", "image/png", lambda: dose_png(job, case, result)),
         Product("plan.json", "REPORT", "application/json", lambda: plan_json(*what)),
+        Product("report.html", "REPORT", "text/html", lambda: report_html(report())),
+        Product("report.pdf", "REPORT", "application/pdf", lambda: report_pdf(report(), job.created_at)),
     ]
 
 

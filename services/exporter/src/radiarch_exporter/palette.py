@@ -10,13 +10,9 @@ from matplotlib import colormaps
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.patheffects import AbstractPathEffect, Stroke, withStroke
 
-BACKGROUND = "#0d1117"
 PANEL = "#000000"
 TEXT = "#f0f3f6"
-DIM = "#9aa7b4"
-WARNING = "#ff7b72"
-GOOD = "#56d364"
-FAIR = "#e3b341"
+"""On panels, which are black on screen and on paper."""
 BODY = "#7ee0ff"
 TARGET = "#ff4fd8"
 
@@ -29,6 +25,26 @@ _LINE = 0.95
 _OPACITY = 0.55
 # Without its two dark ends, which a half-transparent wash turns into mud.
 WASH: Colormap = ListedColormap(colormaps["turbo"](np.linspace(0.09, 0.94, 256)), name="wash")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours around the panels: ``good``, ``fair`` and ``warning`` for what is met, acceptable and missed."""
+
+    background: str
+    text: str
+    dim: str
+    good: str
+    fair: str
+    warning: str
+
+    def of_verdict(self, verdict: str) -> str:
+        """The colour of a goal's verdict."""
+        return {"met": self.good, "acceptable": self.fair}.get(verdict, self.warning)
+
+
+SCREEN = Theme("#0d1117", TEXT, "#9aa7b4", good="#56d364", fair="#e3b341", warning="#ff7b72")
+PAPER = Theme("#ffffff", "#16202a", "#5b6875", good="#1a7f37", fair="#9a6700", warning="#b42318")
 
 
 @dataclass(frozen=True)

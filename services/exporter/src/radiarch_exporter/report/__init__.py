@@ -1,0 +1,1 @@
+"""The plan report: one content, written as HTML and as PDF."""

@@ -1,0 +1,112 @@
+"""The dose-volume histogram of a report, drawn on white."""
+
+import re
+from io import BytesIO
+
+from matplotlib import colormaps, rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure as Canvas
+from radiarch_common.result import DvhCurve, GoalResult, ResultManifest
+
+from radiarch_exporter.legend import drawable
+from radiarch_exporter.palette import PAPER
+from radiarch_exporter.report.content import Figure
+
+_SIZE_IN = (7.3, 3.6)
+_PRINT_DPI = 220
+_TARGET = "#c2188f"
+_BODY = "#7a8794"
+_COLOURS = tuple(to_hex(colormaps["tab10"](k)) for k in (0, 1, 2, 4, 5, 8, 9, 3))
+_MOST_NAMED = 18
+_ON_CURVE = re.compile(r"D(?P<volume>[0-9.]+)%\[Gy\]|V(?P<dose>[0-9.]+)Gy\[%\]")
+
+
+def dvh_figure(result: ResultManifest, body: str) -> Figure:
+    """Cumulative curves of all structures, the prescription, and the goals that lie on a curve.
+
+    Parameters
+    ----------
+    body
+        Name of the body's outline, drawn in grey.
+    """
+    canvas = Canvas(figsize=_SIZE_IN, facecolor=PAPER.background)
+    axes = canvas.add_axes((0.075, 0.125, 0.70, 0.82))
+    colours = _colours(result, body)
+    for curve in result.dvh:
+        wide = curve.structure == result.resolved.spec.prescription.target
+        axes.plot(
+            curve.dose_gy_rbe,
+            curve.volume_percent,
+            color=colours[curve.structure],
+            linewidth=2.4 if wide else 1.5,
+            label=drawable(_label(curve)),
+        )
+    for goal in result.goals:
+        _mark(axes, goal, colours)
+    _frame(axes, result)
+    return Figure(_png(canvas), f"Dose-volume histogram of {len(result.dvh)} structures", _svg(canvas))
+
+
+def _colours(result: ResultManifest, body: str) -> dict[str, str]:
+    fixed = {body: _BODY, result.resolved.spec.prescription.target: _TARGET}
+    others = [c.structure for c in result.dvh if c.structure not in fixed]
+    return fixed | {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(others)}
+
+
+def _label(curve: DvhCurve) -> str:
+    name = curve.structure if len(curve.structure) <= 18 else f"{curve.structure[:17]}…"
+    return f"{name}, {curve.volume_cc:.4g} cm³"
+
+
+def _mark(axes: Axes, result: GoalResult, colours: dict[str, str]) -> None:
+    """A goal as a triangle that points to where the curve should lie; filled when it is met."""
+    found = _ON_CURVE.fullmatch(result.goal.metric)
+    if found is None:
+        return
+    by_dose = found["volume"] is not None
+    place = (result.goal.value, float(found["volume"])) if by_dose else (float(found["dose"]), result.goal.value)
+    wanted_up = result.goal.op == ">="
+    marker = (">" if wanted_up else "<") if by_dose else ("^" if wanted_up else "v")
+    colour = colours.get(result.goal.structure, PAPER.text)
+    face = colour if result.met else PAPER.background
+    axes.plot(*place, marker=marker, markersize=7, color=colour, markerfacecolor=face, linestyle="none", zorder=5)
+
+
+def _frame(axes: Axes, result: ResultManifest) -> None:
+    highest = max((max(curve.dose_gy_rbe) for curve in result.dvh), default=1.0)
+    prescribed = result.resolved.spec.prescription.dose_gy_rbe
+    axes.axvline(prescribed, color=PAPER.dim, linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.text(prescribed, 103.5, f"{prescribed:g} Gy(RBE)", color=PAPER.dim, fontsize=7.5, ha="center")
+    axes.set_xlim(0, 1.02 * max(highest, prescribed))
+    axes.set_ylim(0, 102)
+    axes.set_xlabel("dose / Gy(RBE)", color=PAPER.text, fontsize=9)
+    axes.set_ylabel("volume / %", color=PAPER.text, fontsize=9)
+    axes.grid(color="#e3e8ed", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=PAPER.dim, labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(PAPER.dim)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(
+        handles[:_MOST_NAMED], labels[:_MOST_NAMED], loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False,
+        fontsize=8, handlelength=1.5, borderaxespad=0.0,
+    )  # fmt: skip
+
+
+def _png(canvas: Canvas) -> bytes:
+    out = BytesIO()
+    canvas.set_dpi(_PRINT_DPI)
+    FigureCanvasAgg(canvas).print_png(out, metadata={"Software": None})
+    return out.getvalue()
+
+
+def _svg(canvas: Canvas) -> bytes:
+    """The same bytes every time: no date, and ids from a fixed salt."""
+    out = BytesIO()
+    canvas.set_dpi(72)
+    with rc_context({"svg.hashsalt": "radiarch", "svg.fonttype": "path"}):
+        FigureCanvasSVG(canvas).print_svg(out, metadata={"Date": None, "Creator": None})
+    return out.getvalue()

@@ -1,0 +1,170 @@
+"""A report as PDF, A4; the same report gives the same bytes.
+
+Written with fpdf2, which is Python alone: nothing has to be installed beside it. The font is the one that comes with
+matplotlib.
+"""
+
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib as mpl
+from fpdf import FPDF
+from fpdf.enums import XPos, YPos
+from fpdf.fonts import FontFace
+from PIL import Image
+
+from radiarch_exporter.legend import drawable
+from radiarch_exporter.palette import PAPER
+from radiarch_exporter.report.content import Figure, Report, Section, Table
+
+_MARGIN_MM = 15.0
+_FONT = "DejaVu"
+_LINE_MM = 4.6
+_ROW_MM = 6.0
+_FOOT_MM = 16.0
+_PALE = (245, 247, 249)
+_RULE = (219, 225, 231)
+_VERDICTS = ("met", "acceptable", "missed")
+
+
+class _Paper(FPDF):
+    """A4 pages with the notice above and, below, what this is and which page."""
+
+    def __init__(self, report: Report, created_at: datetime) -> None:
+        super().__init__(format="A4")
+        self._report = report
+        fonts = Path(mpl.get_data_path()) / "fonts" / "ttf"
+        self.add_font(_FONT, "", fonts / "DejaVuSans.ttf")
+        self.add_font(_FONT, "B", fonts / "DejaVuSans-Bold.ttf")
+        self.set_creation_date(created_at)
+        self.set_title(f"{report.title}: {report.notice}")
+        self.set_margin(_MARGIN_MM)
+        self.set_auto_page_break(auto=True, margin=_FOOT_MM)
+
+    def header(self) -> None:
+        """The notice, white on red, on every page."""
+        self.set_fill_color(PAPER.warning)
+        self.rect(0, 0, self.w, 9, style="F")
+        self.set_xy(0, 0)
+        self.set_font(_FONT, "B", 9)
+        self.set_text_color(255)
+        self.cell(self.w, 9, self._report.notice, align="C")
+        self.set_y(_MARGIN_MM)
+
+    def footer(self) -> None:
+        """Which report, and which page of it."""
+        self.set_y(-12)
+        self.set_font(_FONT, "", 7)
+        self.set_text_color(PAPER.dim)
+        self.cell(self.epw / 2, 5, drawable(self._report.foot))
+        self.cell(0, 5, f"page {self.page_no()} of {{nb}}", align="R")
+
+    def say(self, text: str, size: float, colour: str = PAPER.text, style: str = "", indent_mm: float = 0.0) -> None:
+        """Lines of text over the whole width."""
+        self.set_font(_FONT, style, size)
+        self.set_text_color(colour)
+        self.set_x(self.l_margin + indent_mm)
+        self.multi_cell(
+            self.epw - indent_mm, size * 0.5, drawable(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
+        )  # fmt: skip
+
+
+def report_pdf(report: Report, created_at: datetime) -> bytes:
+    """The report as PDF.
+
+    Parameters
+    ----------
+    created_at
+        When the job was asked for: written into the file instead of the time of writing.
+    """
+    paper = _Paper(report, created_at)
+    paper.add_page()
+    paper.say(report.title, 20, style="B")
+    paper.say(report.subtitle, 9, PAPER.dim)
+    paper.ln(3)
+    _facts(paper, report)
+    for section in report.sections:
+        _section(paper, section)
+    return bytes(paper.output())
+
+
+def _facts(paper: _Paper, report: Report) -> None:
+    """The few numbers that are read first, side by side."""
+    gap = 3.0
+    width = (paper.epw - gap * (len(report.facts) - 1)) / len(report.facts)
+    top, height = paper.get_y(), 15.0
+    for index, (name, value) in enumerate(report.facts):
+        left = paper.l_margin + index * (width + gap)
+        paper.set_fill_color(_PALE)
+        paper.rect(left, top, width, height, style="F")
+        paper.set_fill_color(PAPER.text)
+        paper.rect(left, top, 0.8, height, style="F")
+        for down, size, style, colour, text in ((2.0, 7, "", PAPER.dim, name), (6.2, 9, "B", PAPER.text, value)):
+            paper.set_xy(left + 2.5, top + down)
+            paper.set_font(_FONT, style, size)
+            paper.set_text_color(colour)
+            paper.multi_cell(width - 3.5, 4, drawable(text), align="L")
+    paper.set_xy(paper.l_margin, top + height)
+
+
+def _section(paper: _Paper, section: Section) -> None:
+    if section.starts_page or paper.get_y() + _least_mm(paper, section) > paper.page_break_trigger:
+        paper.add_page()
+    else:
+        paper.ln(6)
+    warning = section.tone == "warning"
+    paper.say(section.title, 11.5, PAPER.warning if warning else PAPER.text, "B")
+    paper.set_draw_color(PAPER.warning if warning else PAPER.text)
+    paper.set_line_width(0.4)
+    paper.line(paper.l_margin, paper.get_y() + 0.8, paper.l_margin + paper.epw, paper.get_y() + 0.8)
+    paper.ln(2.4)
+    if section.figure:
+        _figure(paper, section.figure)
+    for line in section.lines:
+        paper.say(f"•  {line}" if warning else line, 8.5)
+        paper.ln(0.8)
+    if section.table:
+        _table(paper, section.table)
+    for note in section.notes:
+        paper.ln(1.2)
+        paper.say(note, 7.5, PAPER.dim)
+
+
+def _least_mm(paper: _Paper, section: Section) -> float:
+    """What must fit below: title and figure, or title and a few rows."""
+    if section.figure is None:
+        return 22.0 + _ROW_MM * min(len(section.table.rows) if section.table else 0, 6)
+    with Image.open(BytesIO(section.figure.png)) as image:
+        return 20.0 + paper.epw * image.height / image.width
+
+
+def _figure(paper: _Paper, figure: Figure) -> None:
+    paper.image(BytesIO(figure.png), x=paper.l_margin, w=paper.epw, alt_text=figure.says)
+    paper.ln(1.5)
+
+
+def _table(paper: _Paper, table: Table) -> None:
+    """A table with a light rule under each row; verdicts in their colour. Its head comes again on a new page."""
+    paper.set_font(_FONT, "", 8)
+    paper.set_text_color(PAPER.text)
+    paper.set_draw_color(_RULE)
+    paper.set_fill_color(255)
+    paper.set_line_width(0.2)
+    with paper.table(
+        col_widths=tuple(column.width for column in table.columns),
+        text_align=tuple("RIGHT" if column.number else "LEFT" for column in table.columns),
+        headings_style=FontFace(emphasis="BOLD", color=PAPER.dim, fill_color=_PALE),
+        borders_layout="HORIZONTAL_LINES",
+        line_height=_LINE_MM,
+        padding=(0.6, 1.2),
+    ) as drawn:
+        head = drawn.row()
+        for column in table.columns:
+            head.cell(column.head)
+        for row in table.rows:
+            line = drawn.row()
+            for text in row:
+                verdict = text in _VERDICTS
+                style = FontFace(emphasis="BOLD", color=PAPER.of_verdict(text)) if verdict else None
+                line.cell(drawable(text), style=style)

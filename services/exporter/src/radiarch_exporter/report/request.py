@@ -1,0 +1,109 @@
+"""The request as resolved, and the provenance, as tables of a report."""
+
+from radiarch_common.case import CaseManifest
+from radiarch_common.messages import ExportResult
+from radiarch_common.plans import Pinned, PlanSpec
+from radiarch_common.result import ResultManifest
+
+from radiarch_exporter.identity import Identity
+from radiarch_exporter.report.content import Column, Table
+
+_UNITS = {
+    "prescription.dose_gy_rbe": ("Prescribed dose", "Gy(RBE)"),
+    "prescription.fractions": ("Fractions", ""),
+    "prescription.target": ("Target", ""),
+    "prescription.normalisation": ("Normalisation", ""),
+    "rbe": ("RBE, constant", ""),
+    "dose_grid_mm": ("Dose grid in plane", "mm"),
+    "spot_spacing_mm": ("Spot spacing", "mm"),
+    "layer_spacing_mm": ("Layer spacing, water", "mm"),
+    "target_margin_mm": ("Spots outside the target up to", "mm"),
+    "minimum_spot_mu": ("Smallest spot per fraction", "MU"),
+    "maximum_spot_mu": ("Largest spot per fraction", "MU"),
+    "primaries_per_spot": ("Protons per spot, optimisation", ""),
+    "primaries_final": ("Protons per beam, final dose", ""),
+    "batches": ("Batches per beam", ""),
+    "iterations": ("Iterations at most", ""),
+    "seed": ("Seed", ""),
+}
+_LISTED = {"beams": "Beams", "objectives": "Objectives", "goals": "Goals"}
+
+
+def request_table(result: ResultManifest) -> Table:
+    """Every number that was used, and where it came from."""
+    resolved = result.resolved
+    rows = [
+        ("Workflow", _pinned(resolved.workflow), "workflow"),
+        ("Machine", _pinned(resolved.machine), "machine"),
+        ("CT calibration", _pinned(resolved.ct_calibration), "ct_calibration"),
+        *_numbers(resolved.spec),
+        ("Isocentre", _place(resolved.spec.isocentre_mm), "isocentre_mm"),
+        *((label, f"{len(getattr(resolved.spec, leaf))}", leaf) for leaf, label in _LISTED.items()),
+    ]
+    cells = tuple((label, value, str(resolved.origins.get(leaf, "not said"))) for label, value, leaf in rows)
+    return Table((Column("What", 2.6), Column("Used", 4.2), Column("From", 1.3)), cells)
+
+
+def objectives_table(result: ResultManifest) -> Table:
+    """The terms that the optimiser made small."""
+    columns = (
+        Column("Structure", 3.0),
+        Column("Objective", 2.0),
+        Column("Gy(RBE)", 1.4, number=True),
+        Column("Weight", 1.4, number=True),
+    )
+    objectives = result.resolved.spec.objectives
+    return Table(columns, tuple((o.structure, o.kind, f"{o.dose_gy_rbe:g}", f"{o.weight:g}") for o in objectives))
+
+
+def provenance_table(job: ExportResult, case: CaseManifest, result: ResultManifest) -> Table:
+    """What made this plan, and the identifiers by which its parts are found."""
+    made = result.provenance
+    identity = Identity.of(job.job_id, result.digest)
+    rows = (
+        ("Job", job.job_id),
+        ("Asked for", job.created_at.strftime("%Y-%m-%d %H:%M %Z")),
+        ("Result, SHA-256", result.digest),
+        ("Case, SHA-256", made.case_sha256),
+        ("Dose engine", f"{made.engine}, {made.engine_build}, on {made.cpu_vendor}; dose to {made.dose_to}"),
+        ("Engine, SHA-256", made.engine_sha256),
+        ("Software", ", ".join(f"{name} {version}" for name, version in sorted(made.software.items()))),
+        ("Protons", f"{made.spots} spots of {made.primaries_per_spot} each, then {made.primaries_final} per beam"),
+        ("Seed", str(made.seed)),
+        ("Study", case.study_instance_uid),
+        ("CT series", case.ct_series_instance_uid),
+        ("Structure set", case.structure_set.sop_instance_uid),
+        ("RT Ion Plan", identity.plan_uid),
+        ("RT Dose", identity.dose_uid),
+    )
+    return Table((Column("What", 1.5), Column("Which", 6.0)), rows)
+
+
+def _numbers(spec: PlanSpec) -> list[tuple[str, str, str]]:
+    """Label, value and leaf of the labelled numbers, then of any that a later version of the contract has added."""
+    listed = {"prescription", "isocentre_mm", *_LISTED, *_UNITS}
+    added = {leaf: (leaf, "") for leaf in PlanSpec.model_fields if leaf not in listed}
+    return [
+        (label, f"{_text(_leaf(spec, leaf))} {unit}".strip(), leaf) for leaf, (label, unit) in (_UNITS | added).items()
+    ]
+
+
+def _leaf(spec: PlanSpec, leaf: str) -> object:
+    found: object = spec
+    for step in leaf.split("."):
+        found = getattr(found, step)
+    return found
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return str(len(value)) if value else "none"  # pyright: ignore[reportUnknownArgumentType]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _place(isocentre_mm: tuple[float, float, float] | None) -> str:
+    return "" if isocentre_mm is None else "x {:.1f}, y {:.1f}, z {:.1f} mm (LPS)".format(*isocentre_mm)
+
+
+def _pinned(entry: Pinned) -> str:
+    return f"{entry.id}, version {entry.version} ({entry.sha256[:12]}…)"
