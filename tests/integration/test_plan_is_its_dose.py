@@ -5,12 +5,15 @@ not in the other, when a beam, layer or spot is lost, doubled or given another's
 that is told is not the spread that another seed shows.
 """
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from pydicom import Dataset
+from matplotlib.path import Path as Polygon
+from pydicom import Dataset, dcmread
 from radiarch_common.plans import Beam, Objective
 from radiarch_common.watch import QuietWatch
 from radiarch_planner.patient import occupancy_of
@@ -18,6 +21,7 @@ from radiarch_standalone.phantom import BODY_SIZE_MM, CENTRE_MM
 from radiarch_testkit.ion_plan_reader import beams_of, fractions_of
 from radiarch_testkit.one_spot import Bench
 from radiarch_testkit.requests import SMALL
+from scipy.interpolate import RegularGridInterpolator
 
 DOSE_GRID_MM, RBE = 5.0, 1.1
 ISOCENTRE_MM = (CENTRE_MM[0] + 12.0, CENTRE_MM[1] - 9.0, CENTRE_MM[2] + 7.0)
@@ -40,6 +44,8 @@ class Simulated:
 
     plan: Dataset
     dose: Dataset
+    structures: Dataset
+    report: dict[str, Any]
     exported: FloatArray
     again: FloatArray
     error: FloatArray
@@ -63,6 +69,8 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     return Simulated(
         plan=plan,
         dose=dose,
+        structures=dcmread(bench.study.files[-1]),
+        report=json.loads(bench.artifacts["plan.json"]),
         exported=dose.pixel_array.astype(np.float64) * float(dose.DoseGridScaling),
         again=again.dose_gy.astype(np.float64) * RBE,
         error=again.uncertainty_gy.astype(np.float64) * RBE,
@@ -108,6 +116,47 @@ def test_air_around_the_patient_has_no_dose(simulated: Simulated) -> None:
     outside = _outside_the_water(simulated.dose)
     assert np.count_nonzero(outside) > 1000
     assert simulated.exported[outside].max() == 0.0
+
+
+@pytest.mark.parametrize("name", ["PTV", "Core"])
+def test_the_dvh_is_that_of_the_exported_dose(simulated: Simulated, name: str) -> None:
+    """By an oracle of its own: RTSTRUCT, RTDOSE, matplotlib's polygons and points of 1 x 1 x 0.5 mm."""
+    doses = np.sort(_dose_inside(simulated, name))
+    metrics = simulated.report["metrics"][name]
+    for percent in (98, 95, 50, 5, 2):
+        own = doses[int((1 - percent / 100) * len(doses))]
+        assert own == pytest.approx(metrics[f"D{percent}%[Gy]"], abs=0.4), percent
+    assert float(doses.mean()) == pytest.approx(metrics["Mean[Gy]"], abs=0.2)
+
+
+def test_numbers_that_the_case_decided_are_said_to_be_its(simulated: Simulated) -> None:
+    assert simulated.report["request"]["origins"]["dose_grid_slice_mm"] == "case"
+    assert simulated.report["dose_grid"]["spacing_mm"] == [DOSE_GRID_MM, DOSE_GRID_MM, 5.0]
+    assert simulated.report["request"]["spec"]["isocentre_mm"] == list(ISOCENTRE_MM)
+
+
+def _dose_inside(simulated: Simulated, name: str) -> FloatArray:
+    """Dose at points inside a structure, each standing for the same volume: shape (n,)."""
+    record, structures = simulated.dose, simulated.structures
+    x, y, z = (float(v) for v in record.ImagePositionPatient)
+    axes = (
+        z + np.asarray([float(v) for v in record.GridFrameOffsetVector]),
+        y + DOSE_GRID_MM * np.arange(record.Rows),
+        x + DOSE_GRID_MM * np.arange(record.Columns),
+    )
+    at = RegularGridInterpolator(axes, simulated.exported)
+    (number,) = (roi.ROINumber for roi in structures.StructureSetROISequence if roi.ROIName == name)
+    (drawn,) = (roi for roi in structures.ROIContourSequence if roi.ReferencedROINumber == number)
+    found: list[FloatArray] = []
+    for contour in drawn.ContourSequence:
+        points = np.asarray(contour.ContourData, dtype=np.float64).reshape(-1, 3)
+        (left, front), (right, back) = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+        xx, yy = np.meshgrid(np.arange(left + 0.5, right, 1.0), np.arange(front + 0.5, back, 1.0))
+        inside = Polygon(points[:, :2]).contains_points(np.column_stack([xx.ravel(), yy.ravel()]))
+        for dz in (-1.0, -0.5, 0.0, 0.5, 1.0):
+            height = np.full(np.count_nonzero(inside), points[0, 2] + dz)
+            found.append(at(np.column_stack([height, yy.ravel()[inside], xx.ravel()[inside]])))
+    return np.concatenate(found)
 
 
 def _outside_the_water(dose: Dataset) -> npt.NDArray[np.bool_]:

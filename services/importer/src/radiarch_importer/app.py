@@ -14,4 +14,11 @@ def import_study(job: ImportStudy, run: Run) -> PlanCase:
     """Make the case of one study; safe to run twice for the same job."""
     target = job.request.spec.prescription.target
     key = build_case(run.pacs, run.objects, job.study_instance_uid, job.segmentation_uid, target, run)
-    return PlanCase.of(job, case_key=key)
+    return PlanCase.of(_with_origin(job), case_key=key)
+
+
+def _with_origin(job: ImportStudy) -> ImportStudy:
+    """The job, with who chose the structure set: the request, or the study that has only one."""
+    chosen = "case" if job.segmentation_uid is None else "request"
+    request = job.request.model_copy(update={"origins": {**job.request.origins, "segmentation_uid": chosen}})
+    return job.model_copy(update={"request": request})

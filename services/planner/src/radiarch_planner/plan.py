@@ -222,11 +222,12 @@ def _missed_normalisation(spec: PlanSpec, target: Dvh) -> tuple[str, ...]:
 
 
 def _as_planned(request: ResolvedPlan, spec: PlanSpec, placement: Placement) -> ResolvedPlan:
-    """The request with the numbers that the case decided."""
-    if spec.isocentre_mm is not None:
-        return request.model_copy(update={"spec": spec})
-    decided = spec.model_copy(update={"isocentre_mm": placement.isocentre_mm})
-    return request.model_copy(update={"spec": decided, "origins": {**request.origins, "isocentre_mm": "case"}})
+    """The request with the numbers that the case decided; that of the dose grid's slices is in the result's grid."""
+    origins = {**request.origins, "dose_grid_slice_mm": "case"}
+    if spec.isocentre_mm is None:
+        spec = spec.model_copy(update={"isocentre_mm": placement.isocentre_mm})
+        origins["isocentre_mm"] = "case"
+    return request.model_copy(update={"spec": spec, "origins": origins})
 
 
 def _provenance(case: Case, engine: Engine, spec: PlanSpec, beams: tuple[ResultBeam, ...]) -> Provenance:

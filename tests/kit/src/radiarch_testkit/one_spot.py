@@ -57,6 +57,7 @@ class Bench:
         self._calibration = read_calibration(ENTRIES / "ct_calibrations" / "water")
         self.engine = McsquareEngine(self._settings, machine, self._calibration)
         self._job = import_job()
+        self.artifacts: dict[str, bytes] = {}
 
     @property
     def spec(self) -> PlanSpec:
@@ -103,7 +104,8 @@ class Bench:
     def _exported(self, draft: ResultDraft) -> tuple[Dataset, Dataset]:
         result = save_result(self._objects, f"results/{self._job.job_id}/1-1-1", draft)
         export = ExportResult.of(self._job, case_key=self.case.key, result_key=result.key)
-        export_result(export, self.case, result, self._objects, self.pacs, QuietWatch())
+        artifacts = export_result(export, self.case, result, self._objects, self.pacs, QuietWatch())
+        self.artifacts = {artifact.name: self._objects.get(artifact.key) for artifact in artifacts}
         return self._of_modality("RTPLAN"), self._of_modality("RTDOSE")
 
     def _of_modality(self, modality: str) -> Dataset:
