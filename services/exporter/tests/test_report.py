@@ -77,6 +77,17 @@ def test_both_say_the_same_numbers(report: Report, job: ExportResult) -> None:
         assert text in screen, text
 
 
+def test_long_tables_go_on_under_their_head(job: ExportResult, case: Case, result: Result) -> None:
+    """A head and neck case has forty structures: no row is lost between two pages."""
+    body, target = result.manifest.dvh
+    more = tuple(body.model_copy(update={"structure": f"Organ_{k}_{'x' * 40}", "number": 20 + k}) for k in range(60))
+    manifest = result.manifest.model_copy(update={"dvh": (body, target, *more)})
+    report = plan_report(job, case, Result(result._objects, result.key, manifest))  # pyright: ignore[reportPrivateUsage]
+    found = pages(report_pdf(report, job.created_at))
+    assert all(f"Organ_{k}_" in " ".join(found) for k in range(60))
+    assert sum("cm³ D98% D95%" in text for text in found) >= 2
+
+
 def test_the_html_fetches_nothing(report: Report) -> None:
     """A hospital's machine may have no line to anywhere; and nobody is told that a report was opened."""
     page = read(report_html(report))

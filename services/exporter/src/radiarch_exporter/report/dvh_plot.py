@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure as Canvas
-from radiarch_common.result import DvhCurve, GoalResult, ResultManifest
+from radiarch_common.result import GoalResult, ResultManifest
 
 from radiarch_exporter.legend import drawable
 from radiarch_exporter.palette import PAPER
@@ -21,6 +21,7 @@ _TARGET = "#c2188f"
 _BODY = "#7a8794"
 _COLOURS = tuple(to_hex(colormaps["tab10"](k)) for k in (0, 1, 2, 4, 5, 8, 9, 3))
 _MOST_NAMED = 18
+_NAME_LENGTH = 22
 _ON_CURVE = re.compile(r"D(?P<volume>[0-9.]+)%\[Gy\]|V(?P<dose>[0-9.]+)Gy\[%\]")
 
 
@@ -42,7 +43,7 @@ def dvh_figure(result: ResultManifest, body: str) -> Figure:
             curve.volume_percent,
             color=colours[curve.structure],
             linewidth=2.4 if wide else 1.5,
-            label=drawable(_label(curve)),
+            label=drawable(_short(curve.structure)),
         )
     for goal in result.goals:
         _mark(axes, goal, colours)
@@ -56,9 +57,8 @@ def _colours(result: ResultManifest, body: str) -> dict[str, str]:
     return fixed | {name: _COLOURS[k % len(_COLOURS)] for k, name in enumerate(others)}
 
 
-def _label(curve: DvhCurve) -> str:
-    name = curve.structure if len(curve.structure) <= 18 else f"{curve.structure[:17]}…"
-    return f"{name}, {curve.volume_cc:.4g} cm³"
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 1]}…"
 
 
 def _mark(axes: Axes, result: GoalResult, colours: dict[str, str]) -> None:

@@ -34,14 +34,23 @@ img { display: block; width: 100%; height: auto; }
 .warning h2 { margin-top: 8px; border: 0; color: var(--bad); }
 .warning p { margin: 3px 0; }
 footer { margin-top: 30px; color: var(--dim); font-size: 12px; overflow-wrap: anywhere; }
-@page { size: A4; margin: 16mm 14mm; }
+/* On paper the notice is the head of a table, which browsers repeat on every page. */
+@page { size: A4; margin: 10mm 14mm 12mm; }
 @media print {
-  body { background: #fff; font-size: 12px; }
-  main { max-width: none; margin: 0; padding: 12mm 0 0; box-shadow: none; }
-  .notice { position: fixed; left: 0; right: 0; }
-  .verdict, .facts div, .notice { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  .page { break-before: page; padding-top: 12mm; }
-  h2 { break-after: avoid; }
+  body { display: table; width: 100%; background: #fff; font-size: 11px; }
+  .notice { display: table-header-group; position: static; background: none; break-inside: avoid; }
+  .notice div { margin-bottom: 5mm; padding: 2mm; background: var(--bad); }
+  main { display: table-row-group; max-width: none; box-shadow: none; }
+  .verdict, .facts div, .notice div { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  table { font-size: 10.5px; }
+  td, th { padding: 2.5px 6px; }
+  .facts div { padding: 6px 10px; }
+  .note, footer, .facts dt { font-size: 10px; }
+  section { break-inside: avoid; }
+  .page { break-before: page; }
+  h2 { margin-top: 14px; font-size: 14px; break-after: avoid; }
+  .page h2 { margin-top: 0; }
+  img { width: auto; max-width: 95%; max-height: 235mm; margin: 0 auto; }
 }
 """
 _VERDICTS = ("met", "acceptable", "missed")
@@ -61,13 +70,15 @@ def report_html(report: Report) -> bytes:
 <style>{_STYLE}</style>
 </head>
 <body>
-<div class="notice">{escape(report.notice)}</div>
+<div class="notice"><div>{escape(report.notice)}</div></div>
 <main>
+<div>
 <h1>{escape(report.title)}</h1>
 <p class="subtitle">{escape(report.subtitle)}</p>
 <dl class="facts">{facts}</dl>
 {sections}
 <footer>{escape(report.foot)}</footer>
+</div>
 </main>
 </body>
 </html>

@@ -23,6 +23,7 @@ _FONT = "DejaVu"
 _LINE_MM = 4.6
 _ROW_MM = 6.0
 _FOOT_MM = 16.0
+_HIGHEST_FIGURE_MM = 235.0
 _PALE = (245, 247, 249)
 _RULE = (219, 225, 231)
 _VERDICTS = ("met", "acceptable", "missed")
@@ -135,12 +136,20 @@ def _least_mm(paper: _Paper, section: Section) -> float:
     """What must fit below: title and figure, or title and a few rows."""
     if section.figure is None:
         return 22.0 + _ROW_MM * min(len(section.table.rows) if section.table else 0, 6)
-    with Image.open(BytesIO(section.figure.png)) as image:
-        return 20.0 + paper.epw * image.height / image.width
+    return 20.0 + _size_mm(paper, section.figure)[1]
+
+
+def _size_mm(paper: _Paper, figure: Figure) -> tuple[float, float]:
+    """Width and height on paper: as wide as the page, unless it would be too high for it."""
+    with Image.open(BytesIO(figure.png)) as image:
+        width = min(paper.epw, _HIGHEST_FIGURE_MM * image.width / image.height)
+        return width, width * image.height / image.width
 
 
 def _figure(paper: _Paper, figure: Figure) -> None:
-    paper.image(BytesIO(figure.png), x=paper.l_margin, w=paper.epw, alt_text=figure.says)
+    width, _ = _size_mm(paper, figure)
+    left = paper.l_margin + (paper.epw - width) / 2
+    paper.image(BytesIO(figure.png), x=left, w=width, alt_text=figure.says)
     paper.ln(1.5)
 
 
