@@ -66,6 +66,7 @@ def catalogue() -> Catalogue:
             "beams": {"type": "array"},
             "objectives": {"type": "array"},
             "goals": {"type": "array"},
+            "derived_structures": {"type": "array"},
             "isocentre_mm": {"type": "array"},
             "spot_spacing_mm": {"type": "number", "minimum": 3.0, "maximum": 12.0},
             "minimum_spot_mu": {"type": "number"},

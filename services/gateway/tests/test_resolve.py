@@ -164,3 +164,40 @@ def test_overrides_have_the_contracts_bounds() -> None:
         mine = next(choice for choice in ours[name]["anyOf"] if choice["type"] != "null")
         other = next((c for c in theirs[name].get("anyOf", ()) if c["type"] != "null"), theirs[name])
         assert {key: mine.get(key) for key in bounds} == {key: other.get(key) for key in bounds}, name
+
+
+def test_derived_structures_of_request_and_workflow(body: dict[str, Any], catalogue: Catalogue) -> None:
+    """The request's come first, so that the workflow's can be made of them; the same name replaces."""
+    ring = {"name": "Ring", "kind": "ring", "of": "{target}", "from_mm": 2.0, "to_mm": 20.0, "crop_to": "{body}"}
+    [entry] = catalogue.workflows
+    template = entry.template.model_validate(entry.template.model_dump() | {"derived_structures": [ring]})
+    offered = catalogue.model_copy(update={"workflows": (entry.model_copy(update={"template": template}),)})
+    plan = _resolved(body, offered)
+    [of_workflow] = plan.spec.derived_structures
+    assert (of_workflow.recipe, plan.origins["derived_structures"]) == (
+        "ring of 2 to 20 mm around PTV, inside {body}",
+        "workflow",
+    )
+    margin = {"name": "PTV", "kind": "margin", "of": "CTV", "margin_mm": 5.0}
+    body["overrides"] = {"derived_structures": [margin]}
+    plan = _resolved(body, offered)
+    assert [s.recipe for s in plan.spec.derived_structures] == ["CTV +5 mm", of_workflow.recipe]
+    assert plan.origins["derived_structures"] == "request"
+    body["overrides"] = {"derived_structures": [{**margin, "name": "Ring"}]}
+    assert [s.recipe for s in _resolved(body, offered).spec.derived_structures] == ["CTV +5 mm"]
+
+
+@pytest.mark.parametrize(
+    ("derived", "field"),
+    [
+        ([{"name": "A", "kind": "margin", "of": "CTV", "margin_mm": 5.0}] * 2, "overrides.derived_structures"),
+        ([{"name": "A", "kind": "union", "of": ["A", "CTV"]}], "overrides.derived_structures"),
+    ],
+)
+def test_derived_structures_that_contradict_each_other(
+    body: dict[str, Any], catalogue: Catalogue, derived: list[dict[str, Any]], field: str
+) -> None:
+    body["overrides"] = {"derived_structures": derived}
+    [(found, (message, _))] = _refused(body, catalogue).items()
+    assert "'A'" in message
+    assert found == field

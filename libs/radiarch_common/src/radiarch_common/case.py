@@ -40,7 +40,9 @@ class Structure(Model):
     """One region of interest of the structure set.
 
     ``interpreted_type`` is DICOM's RT ROI Interpreted Type (``EXTERNAL``, ``PTV``, ...), "" when unknown.
-    ``unused_contours`` counts contours that were left out because they are not closed, or not axial.
+    ``unused_contours`` counts contours that were left out because they are not closed, or not axial. ``derived``
+    tells how a structure was made that the structure set does not have: nothing that is exported refers to its
+    number.
     """
 
     number: int
@@ -49,6 +51,7 @@ class Structure(Model):
     volume_cc: float
     grid: Grid
     unused_contours: int = 0
+    derived: str = ""
 
 
 class CaseManifest(Model):

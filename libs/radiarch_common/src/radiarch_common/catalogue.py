@@ -4,7 +4,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from radiarch_common.plans import Beam, GoalTerms, Identifier, Model, Name, Normalisation, Pinned, Sha256
+from radiarch_common.plans import (
+    Beam,
+    DerivedStructure,
+    GoalTerms,
+    Identifier,
+    Model,
+    Name,
+    Normalisation,
+    Pinned,
+    Sha256,
+)
 
 
 class ObjectiveTemplate(Model):
@@ -37,6 +47,7 @@ class WorkflowTemplate(Model):
     beams: tuple[Beam, ...]
     objectives: tuple[ObjectiveTemplate, ...]
     goals: tuple[GoalTemplate, ...]
+    derived_structures: tuple[DerivedStructure, ...] = ()
     dose_grid_mm: float
     spot_spacing_mm: float
     layer_spacing_mm: float

@@ -2,9 +2,33 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
+from radiarch_common.base import BODY, TARGET, Model, Name
+from radiarch_common.derived import DerivedStructure, check_names
+
+__all__ = [
+    "BODY",
+    "TARGET",
+    "Beam",
+    "DerivedStructure",
+    "Goal",
+    "GoalTerms",
+    "Identifier",
+    "Metric",
+    "Model",
+    "Name",
+    "Normalisation",
+    "Objective",
+    "Origin",
+    "Pinned",
+    "PlanSpec",
+    "Prescription",
+    "ResolvedPlan",
+    "Sha256",
+    "Uid",
+]
+
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
@@ -15,17 +39,6 @@ Metric = Annotated[
     str, StringConstraints(pattern=r"^(DC?[0-9.]+(%|cc)\[Gy\]|C?V[0-9.]+Gy\[(%|cc)\]|(Mean|Max|Min)\[Gy\])$")
 ]
 Origin = Literal["request", "workflow", "machine", "deployment", "case"]
-
-TARGET = "{target}"
-"""In a workflow: the structure that the prescription names."""
-BODY = "{body}"
-"""In a workflow: the case's body outline."""
-
-
-class Model(BaseModel):
-    """Frozen, and closed to unknown fields: a misspelt override is refused, not ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Pinned(Model):
@@ -121,6 +134,9 @@ class PlanSpec(Model):
     isocentre_mm: tuple[float, float, float] | None = None
     objectives: tuple[Objective, ...] = Field(min_length=1, max_length=64)
     goals: tuple[Goal, ...] = Field(default=(), max_length=64)
+    derived_structures: tuple[DerivedStructure, ...] = Field(
+        default=(), max_length=32, description="Made of the structure set's and of one another, in this order."
+    )
     rbe: float = Field(ge=1.0, le=1.3)
     dose_grid_mm: float = Field(ge=1.0, le=10.0)
     spot_spacing_mm: float = Field(ge=2.0, le=15.0)
@@ -133,6 +149,12 @@ class PlanSpec(Model):
     batches: int = Field(ge=10, le=100)
     iterations: int = Field(ge=1, le=5000)
     seed: int = Field(ge=1, le=2**31 - 1)
+
+    @field_validator("derived_structures")
+    @classmethod
+    def _names_differ(cls, derived: tuple[DerivedStructure, ...]) -> tuple[DerivedStructure, ...]:
+        check_names(derived)
+        return derived
 
 
 class ResolvedPlan(Model):

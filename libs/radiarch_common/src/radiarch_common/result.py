@@ -6,19 +6,22 @@ Layout in the object store, under a key of the attempt that wrote it::
     .../dose_gy.nrrd                    float32, physical dose to medium, Gy, sum of all fractions
     .../dose_gy_rbe.nrrd                float32, Gy(RBE), sum of all fractions
     .../uncertainty_gy.nrrd             float32, standard error of dose_gy, 1 sigma, Gy
+    .../structures/<number>.nrrd        uint8, share of each voxel inside a derived structure, in 1/255
 
 ``result.json`` is written last. ``digest`` covers everything that was computed and nothing that was
 measured on a clock, so that the same job planned twice has the same digest.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from radiarch_common.case import Structure
 from radiarch_common.geometry import Grid
 from radiarch_common.objects import ObjectStore
 from radiarch_common.plans import Goal, Model, ResolvedPlan, Sha256
@@ -150,6 +153,7 @@ class ResultManifest(Model):
     beam_statistics: tuple[BeamStatistics, ...] = ()
     objective_course: tuple[float, ...]
     provenance: Provenance
+    structures: tuple[Structure, ...] = Field(default=(), description="Those that were derived for the plan.")
     warnings: tuple[str, ...] = ()
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds; not part of the digest.")
     digests: dict[str, Sha256] = Field(default_factory=dict)
@@ -169,6 +173,8 @@ class ResultDraft:
     dose_gy: npt.NDArray[np.float32]
     dose_gy_rbe: npt.NDArray[np.float32]
     uncertainty_gy: npt.NDArray[np.float32]
+    occupancy: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict[int, npt.NDArray[np.uint8]])
+    """Of the manifest's structures, by number: in 1/255, (z, y, x) on the structure's own grid."""
 
 
 class Result:
@@ -197,6 +203,10 @@ class Result:
         """Standard error of ``dose_gy``, 1 sigma: shape (z, y, x), float32, Gy."""
         return self._array("uncertainty_gy.nrrd")
 
+    def occupancy(self, structure: Structure) -> npt.NDArray[np.float32]:
+        """Share of each voxel of ``structure.grid`` inside a derived structure: shape (z, y, x), float32, 0..1."""
+        return self._array(f"structures/{structure.number}.nrrd").astype(np.float32) / np.float32(255)
+
 
 def save_result(objects: ObjectStore, key: str, draft: ResultDraft) -> Result:
     """Store a result under the key of its attempt."""
@@ -209,6 +219,10 @@ def save_result(objects: ObjectStore, key: str, draft: ResultDraft) -> Result:
         name: objects.put(f"{key}/{name}", to_nrrd(array.astype(np.float32, copy=False), draft.manifest.grid, "Gy"))
         for name, array in arrays.items()
     }
+    for structure in draft.manifest.structures:
+        name = f"structures/{structure.number}.nrrd"
+        data = to_nrrd(draft.occupancy[structure.number], structure.grid, "fraction / 255")
+        digests[name] = objects.put(f"{key}/{name}", data)
     manifest = draft.manifest.model_copy(update={"digests": digests})
     objects.put(f"{key}/result.json", manifest.model_dump_json(indent=1).encode())
     return Result(objects, key, manifest)

@@ -12,8 +12,9 @@ stage = Stage("importer", takes=ImportStudy, gives="planner")
 @stage
 def import_study(job: ImportStudy, run: Run) -> PlanCase:
     """Make the case of one study; safe to run twice for the same job."""
-    target = job.request.spec.prescription.target
-    key = build_case(run.pacs, run.objects, job.study_instance_uid, job.segmentation_uid, target, run)
+    spec = job.request.spec
+    study, target = (job.study_instance_uid, job.segmentation_uid), spec.prescription.target
+    key = build_case(run.pacs, run.objects, *study, target, run, derived=spec.derived_structures)
     return PlanCase.of(_with_origin(job), case_key=key)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 from radiarch_common.case import (
     CASE_LAYOUT,
@@ -13,6 +14,7 @@ from radiarch_common.case import (
     save_case,
 )
 from radiarch_common.contours import occupancy, volume_cc
+from radiarch_common.derived import DerivedStructure
 from radiarch_common.errors import RefusedError
 from radiarch_common.objects import ObjectMissingError, ObjectStore
 from radiarch_common.pacs import Pacs
@@ -36,6 +38,8 @@ def build_case(
     segmentation_uid: str | None,
     target: str,
     watch: Watch,
+    *,
+    derived: Sequence[DerivedStructure] = (),
 ) -> str:
     """The key of the case of one study and one structure set; made when it is not there yet.
 
@@ -45,6 +49,8 @@ def build_case(
         SOP Instance UID of the RTSTRUCT; None when the study has only one.
     target
         Name of the structure that will be planned on; checked, not part of the case.
+    derived
+        Structures that the planner will make; the target may be one of them.
 
     Raises
     ------
@@ -64,7 +70,7 @@ def build_case(
         with watch.timed("store"):
             case_key = save_case(objects, draft)
             objects.put(index_key, json.dumps({"case_key": case_key}).encode())
-    check_target(load_case(objects, case_key), target)
+    check_target(load_case(objects, case_key), target, derived)
     watch.progress(1.0, "The case is ready")
     return case_key
 

@@ -1,38 +1,44 @@
-"""Whether a case can be planned on one of its structures."""
+"""Whether a case can be planned on one of its structures, or on one made of them."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from radiarch_common.case import Case, Structure
+from radiarch_common.derived import DerivedStructure, drawn_sources
 from radiarch_common.errors import RefusedError
-
-OUTSIDE_BODY_AT_MOST = 0.05
-"""Share of the target's volume: outlines are drawn to a voxel, and margins may touch the skin."""
+from radiarch_common.targets import check_inside_body
 
 
-def check_target(case: Case, target: str) -> None:
+def check_target(case: Case, target: str, derived: Sequence[DerivedStructure] = ()) -> None:
     """Refuse a target that cannot be planned on.
+
+    Of a derived target only the drawn structures that it is made of are looked at: the target itself is made, and
+    checked, by the planner.
 
     Raises
     ------
     RefusedError
         When the structure set has no such structure (the names there are are listed), when it is empty, has
-        contours that cannot be used, or lies outside the body by more than ``OUTSIDE_BODY_AT_MOST``.
+        contours that cannot be used, or lies too far outside the body.
     """
+    if any(structure.name == target for structure in derived):
+        for name in drawn_sources(target, derived):
+            _check_drawn(case.manifest.structure(name), f"Structure '{name}', which target '{target}' is made of,")
+        return
     structure = case.manifest.structure(target)
+    _check_drawn(structure, f"Target '{target}'")
+    check_inside_body(target, _share_outside(case, structure))
+
+
+def _check_drawn(structure: Structure, subject: str) -> None:
     if structure.unused_contours:
         raise RefusedError(
-            f"Structure '{target}' has {structure.unused_contours} contours that are not closed, or not axial.",
-            "Draw the target as closed contours on axial planes.",
+            f"{subject} has {structure.unused_contours} contours that are not closed, or not axial.",
+            "Draw it as closed contours on axial planes.",
         )
     if structure.volume_cc <= 0:
-        raise RefusedError(f"Target '{target}' is empty: it has no closed contours.", "Draw it, and export again.")
-    outside = _share_outside(case, structure)
-    if outside > OUTSIDE_BODY_AT_MOST:
-        raise RefusedError(
-            f"{outside:.1%} of target '{target}' lies outside the body or the CT; "
-            f"at most {OUTSIDE_BODY_AT_MOST:.0%} may.",
-            "Crop the target to the body, or correct the body contour.",
-        )
+        raise RefusedError(f"{subject} is empty: it has no closed contours.", "Draw it, and export again.")
 
 
 def _share_outside(case: Case, target: Structure) -> float:

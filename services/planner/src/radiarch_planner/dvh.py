@@ -12,7 +12,7 @@ from radiarch_common.result import DvhCurve
 from radiarch_planner.cumulative import CumulativeDose, DoseHistogram
 from radiarch_planner.metrics import DEFAULT_METRICS, Metric
 from radiarch_planner.solids.planes import FloatArray
-from radiarch_planner.solids.sections import Solid
+from radiarch_planner.solids.sections import Sectioned, Solid
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,19 @@ def dvh_of(
     RefusedError
         If the contours enclose no volume, or a metric cannot be read.
     """
+    return dvh_of_solid(name, number, Solid(contours, slice_mm), dose_gy_rbe, grid, metrics)
+
+
+def dvh_of_solid(
+    name: str,
+    number: int,
+    solid: Sectioned,
+    dose_gy_rbe: npt.NDArray[np.float32],
+    grid: Grid,
+    metrics: Sequence[str],
+) -> Dvh:
+    """Cumulative DVH of a structure that is given by its sections; see ``dvh_of``."""
     parsed = [Metric.parse(text) for text in dict.fromkeys([*DEFAULT_METRICS, *metrics])]
-    solid = Solid(contours, slice_mm)
     histogram = DoseHistogram(float(dose_gy_rbe.max(initial=0.0)))
     outside_cc = _collect(solid, dose_gy_rbe, grid, histogram)
     cumulative = histogram.cumulative()
@@ -102,7 +113,7 @@ def _warnings(name: str, cumulative: CumulativeDose, metrics: Sequence[Metric], 
     return found
 
 
-def _collect(solid: Solid, dose: npt.NDArray[np.float32], grid: Grid, histogram: DoseHistogram) -> float:
+def _collect(solid: Sectioned, dose: npt.NDArray[np.float32], grid: Grid, histogram: DoseHistogram) -> float:
     """Put all sections into the histogram; the volume outside the grid, cm3."""
     if solid.raster is None:
         return 0.0

@@ -1,7 +1,7 @@
 """What a dose is worth: DVH and goals of every structure, and how certain it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,10 @@ from radiarch_common.quality import PlanIndices
 from radiarch_common.result import GoalResult, Uncertainty
 from radiarch_common.watch import Watch
 
-from radiarch_planner.dvh import Dvh, dvh_of
+from radiarch_planner.dvh import Dvh, dvh_of, dvh_of_solid
 from radiarch_planner.goals import judge, metrics_asked
 from radiarch_planner.indices import indices_of
+from radiarch_planner.structures.raster import VoxelSolid
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -51,7 +52,7 @@ def evaluate(case: Case, dose_gy_rbe: FloatArray, grid: Grid, spec: PlanSpec, wa
         watch.progress(index / len(structures), f"DVH of structure {index + 1} of {len(structures)}")
         asked = metrics_asked(spec.goals, structure.name)
         try:
-            dvh = structure_dvh(case, structure, contours[structure.number], dose_gy_rbe, grid, asked)
+            dvh = structure_dvh(case, structure, contours.get(structure.number, []), dose_gy_rbe, grid, asked)
         except RefusedError as refusal:
             if asked or structure.name == spec.prescription.target:
                 raise
@@ -73,8 +74,12 @@ def structure_dvh(
     grid: Grid,
     metrics: Sequence[str],
 ) -> Dvh:
-    """DVH of one structure of a case; see ``evaluate``."""
+    """DVH of one structure of a case; see ``evaluate``. A derived one is the voxels that it was made of."""
     slice_mm = case.manifest.grid.spacing_mm[2]
+    if structure.derived:
+        solid = VoxelSolid(case.occupancy(structure), structure.grid)
+        dvh = dvh_of_solid(structure.name, structure.number, solid, dose_gy_rbe, grid, metrics)
+        return replace(dvh, curve=dvh.curve.model_copy(update={"derived": structure.derived}))
     return dvh_of(structure.name, structure.number, contours, dose_gy_rbe, grid, metrics, slice_mm=slice_mm)
 
 

@@ -22,6 +22,7 @@ from radiarch_planner.normalise import scale_for
 from radiarch_planner.objectives import Region, terms_of, voxels_needed
 from radiarch_planner.optimize import DoseModel
 from radiarch_planner.patient import occupancy_of, patient_of
+from radiarch_planner.structures.derived_case import check_derived_target, derived_of, stored_shares, with_derived
 
 LIMIT_ROOM = 1.1
 """Spots are optimised this factor inside the machine's limits, so that the normalisation may scale the plan."""
@@ -63,13 +64,15 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
     StoppedError
         If asked to stop.
     """
-    spec = spec_of_case(request.spec, case)
     watch.progress(0.0, "preparing the patient")
     with watch.timed("patient"):
+        case = with_derived(case, request.spec.derived_structures, PartOf(watch, 0.0, 0.005))
+        spec = spec_of_case(request.spec, case)
         patient = patient_of(case, calibration, spec.dose_grid_mm)
         inside = {name: occupancy_of(case, name, patient) for name in _structures_of(spec)}
-        body = occupancy_of(case, _body_name(case), patient) > 0
-    planning = Planning(case, spec, engine, patient, inside, body)
+        body = occupancy_of(case, _body_name(case), patient)
+        check_derived_target(case, spec.prescription.target, inside[spec.prescription.target], body, patient.grid)
+    planning = Planning(case, spec, engine, patient, inside, body > 0)
     watch.progress(0.01, "placing spots")
     with watch.timed("spots"):
         placement = engine.place(patient, planning.target, spec, PartOf(watch, 0.01, _PLACED))
@@ -90,6 +93,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
         indices=worth.indices,
         objective_course=spots.course,
         provenance=_provenance(case, engine, spec, beams),
+        structures=derived_of(case),
         warnings=(
             *patient.warnings,
             *worth.warnings,
@@ -97,7 +101,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
             *_missed_normalisation(spec, next(d for d in worth.dvh if d.curve.structure == target_name)),
         ),
     )
-    return ResultDraft(manifest, dose.dose_gy, dose_gy_rbe, dose.uncertainty_gy)
+    return ResultDraft(manifest, dose.dose_gy, dose_gy_rbe, dose.uncertainty_gy, stored_shares(case))
 
 
 def spec_of_case(spec: PlanSpec, case: Case) -> PlanSpec:

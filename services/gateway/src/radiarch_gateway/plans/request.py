@@ -3,7 +3,17 @@
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
-from radiarch_common.plans import Goal, Identifier, Name, Normalisation, Objective, PlanSpec, Prescription, Uid
+from radiarch_common.plans import (
+    DerivedStructure,
+    Goal,
+    Identifier,
+    Name,
+    Normalisation,
+    Objective,
+    PlanSpec,
+    Prescription,
+    Uid,
+)
 
 SPEC: Final = PlanSpec.model_fields
 """Bounds come from the contract, so that what is accepted here is accepted by the planner."""
@@ -48,6 +58,13 @@ class Overrides(Closed):
         default=None, min_length=1, max_length=64, description="Absolute doses; `{target}` stands for the target."
     )
     goals: list[Goal] | None = Field(default=None, max_length=64, description="Absolute values.")
+    derived_structures: list[DerivedStructure] | None = Field(
+        default=None,
+        max_length=32,
+        description="Margins, rings, unions, intersections, subtractions, made in this order before the workflow's "
+        "own; one of the same name replaces the workflow's. May be the target, and be used in objectives and goals. "
+        "`{target}` and `{body}` stand for the target and the body outline.",
+    )
     spot_spacing_mm: Annotated[float, SPEC["spot_spacing_mm"]] | None = None
     layer_spacing_mm: Annotated[float, SPEC["layer_spacing_mm"]] | None = None
     target_margin_mm: Annotated[float, SPEC["target_margin_mm"]] | None = None

@@ -12,6 +12,7 @@ from radiarch_common.catalogue import (
     WorkflowEntry,
     WorkflowTemplate,
 )
+from radiarch_common.derived import DerivedStructure, named_for
 from radiarch_common.plans import TARGET, Origin, PlanSpec, ResolvedPlan
 from radiarch_common.settings import Settings
 
@@ -106,6 +107,8 @@ def _spec_values(
     choose("isocentre_mm", overrides.isocentre_mm, None, "case")
     choose("objectives", _objectives(overrides, asked.target), _from_template(request, template), "workflow")
     choose("goals", _goals(overrides, asked.target), _goals_from_template(request, template), "workflow")
+    values["derived_structures"] = _derived(overrides, template, asked.target)
+    origins["derived_structures"] = "workflow" if overrides.derived_structures is None else "request"
     choose("dose_grid_mm", request.dose_grid_mm, template.dose_grid_mm, "workflow")
     choose("minimum_spot_mu", overrides.minimum_spot_mu, machine.minimum_spot_mu, "machine")
     for name in SCALARS:
@@ -140,6 +143,14 @@ def _goals(overrides: Overrides, target: str) -> list[dict[str, Any]] | None:
     if overrides.goals is None:
         return None
     return [{**g.model_dump(), "structure": _structure(g.structure, target)} for g in overrides.goals]
+
+
+def _derived(overrides: Overrides, template: WorkflowTemplate, target: str) -> tuple[DerivedStructure, ...]:
+    """The request's, then the workflow's but those that the request has replaced."""
+    asked = tuple(overrides.derived_structures or ())
+    names = {structure.name for structure in asked}
+    kept = tuple(structure for structure in template.derived_structures if structure.name not in names)
+    return tuple(named_for(structure, {TARGET: target}) for structure in asked + kept)
 
 
 def _from_template(request: PlanRequest, template: WorkflowTemplate) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,16 @@ class Section(NamedTuple):
     z_mm: float
     thickness_mm: float
     share: npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+
+class Sectioned(Protocol):
+    """A structure as sections by rising z on one raster; None when there is nothing of it."""
+
+    raster: Raster | None
+
+    def sections(self) -> Iterator[Section]:
+        """Sections by rising z."""
+        ...
 
 
 class Solid:

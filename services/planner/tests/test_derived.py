@@ -1,0 +1,281 @@
+"""Derived structures against shapes whose volumes are known: spheres, boxes, and what margins make of them.
+
+What it takes to fail: a margin that is off by a tenth of a millimetre or on the wrong side, an octant that is not an
+ellipsoid's, a combination whose volumes do not add up, a name that hides a drawn structure.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from radiarch_common.case import Case, CaseDraft, CaseManifest, Reference, Structure, load_case, save_case
+from radiarch_common.contours import occupancy, volume_cc
+from radiarch_common.derived import DerivedStructure, drawn_sources
+from radiarch_common.errors import RefusedError
+from radiarch_common.geometry import Contour, Grid
+from radiarch_common.objects import FolderStore
+from radiarch_common.watch import QuietWatch
+from radiarch_planner.structures.derived_case import with_derived
+
+DERIVED: TypeAdapter[DerivedStructure] = TypeAdapter(DerivedStructure)
+GRID = Grid(origin_mm=(-79.0, -69.0, -60.0), spacing_mm=(2.0, 2.0, 2.0), size=(80, 70, 61))
+RADIUS_MM = 20.0
+CENTRE_MM = (3.3, -4.6, 1.0)
+
+
+def sphere(radius_mm: float, centre_mm: tuple[float, float, float]) -> list[Contour]:
+    """Contours of a sphere on the planes of the CT."""
+    angle = np.linspace(0, 2 * np.pi, 720, endpoint=False)
+    drawn: list[Contour] = []
+    for z in GRID.axis_mm(2):
+        square = radius_mm**2 - (z - centre_mm[2]) ** 2
+        if square > 0:
+            points = np.sqrt(square) * np.column_stack([np.cos(angle), np.sin(angle)]) + centre_mm[:2]
+            drawn.append(Contour(z_mm=float(z), points_mm=points))
+    return drawn
+
+
+def box(low: tuple[float, float, float], high: tuple[float, float, float]) -> list[Contour]:
+    """Contours of a box; its ends are half a slice beyond its first and last plane."""
+    corners = np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]])
+    return [Contour(z_mm=float(z), points_mm=corners) for z in GRID.axis_mm(2) if low[2] < z < high[2]]
+
+
+DRAWN: dict[str, list[Contour]] = {
+    "BODY": box((-78.0, -68.0, -61.0), (78.0, 68.0, 61.0)),
+    "Ball": sphere(RADIUS_MM, CENTRE_MM),
+    "Box": box((-20.0, -15.0, -11.0), (20.0, 15.0, 9.0)),
+    "Half": box((0.3, -15.0, -11.0), (20.0, 15.0, 9.0)),
+    "Other half": box((-20.0, -15.0, -11.0), (0.3, 15.0, 9.0)),
+    "Far": sphere(8.0, (-55.0, 40.0, 30.0)),
+    "Empty": [],
+}
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    objects = FolderStore(tmp_path_factory.mktemp("objects"))
+    structures: list[Structure] = []
+    filled = {}
+    for number, (name, contours) in enumerate(DRAWN.items(), start=1):
+        filled[number], grid = occupancy(contours, GRID)
+        volume = volume_cc(contours, GRID.spacing_mm[2])
+        structures.append(Structure(number=number, name=name, interpreted_type="", volume_cc=volume, grid=grid))
+    reference = Reference(sop_class_uid="1.2", sop_instance_uid="1.2.3")
+    manifest = CaseManifest(
+        grid=GRID,
+        structures=tuple(structures),
+        body=1,
+        patient_position="HFS",
+        frame_of_reference_uid="1.2",
+        study_instance_uid="1.2",
+        ct_series_instance_uid="1.2",
+        ct_slices=(reference,) * GRID.size[2],
+        structure_set=reference,
+        header={},
+        digests={},
+    )
+    contours_by_number = dict(enumerate(DRAWN.values(), start=1))
+    draft = CaseDraft(manifest, np.zeros(GRID.shape, np.int16), filled, contours_by_number)
+    return load_case(objects, save_case(objects, draft))
+
+
+def derived(case: Case, *recipes: dict[str, Any]) -> tuple[Case, list[Structure]]:
+    """The case with derived structures, and these."""
+    made = with_derived(case, [DERIVED.validate_python(recipe) for recipe in recipes], QuietWatch())
+    return made, [made.manifest.structure(recipe["name"]) for recipe in recipes]
+
+
+def volume_of(case: Case, recipe: dict[str, Any]) -> float:
+    _, [structure] = derived(case, {"name": "New", **recipe})
+    return structure.volume_cc
+
+
+def ball_cc(radius_mm: float) -> float:
+    """Of a true sphere; the drawn one ends in flat caps, which a margin makes wider: up to 2 % of a thin ring."""
+    return 4 / 3 * np.pi * radius_mm**3 / 1000
+
+
+@pytest.mark.parametrize("margin", [-12.0, -5.0, -1.0, 0.4, 1.0, 3.0, 5.0, 12.0])
+def test_a_sphere_and_a_margin_is_a_larger_sphere(case: Case, margin: float) -> None:
+    """In radius; the ball as drawn on planes is itself 0.05 mm small."""
+    found = volume_of(case, {"kind": "margin", "of": "Ball", "margin_mm": margin})
+    radius = (found * 1000 * 3 / 4 / np.pi) ** (1 / 3)
+    assert radius == pytest.approx(RADIUS_MM + margin, abs=0.12), radius - RADIUS_MM - margin
+
+
+SIDES_MM = {"right": 3.0, "left": 7.0, "anterior": 0.0, "posterior": 4.0, "superior": 10.0, "inferior": 5.0}
+
+
+def reach_of(case: Case, structure: Structure) -> dict[str, float]:
+    """Where the structure ends on each side of the patient, through the middle of the box, mm."""
+    share, grid = case.occupancy(structure), structure.grid
+    low, _ = grid.edges_mm()
+    middle = [round(float(i)) for i in grid.index_of(np.array([[0.0, 0.0, -3.0]]))[0]]
+    ends: dict[str, float] = {}
+    for axis, (falling, rising) in enumerate((("right", "left"), ("anterior", "posterior"), ("inferior", "superior"))):
+        index: list[Any] = [middle[2], middle[1], middle[0]]
+        index[2 - axis] = slice(None)
+        line = share[tuple(index)]
+        at = int(np.argmax(line > 0.5))
+        ends[falling] = low[axis] + grid.spacing_mm[axis] * (at + 1 - line[: at + 1].sum())
+        ends[rising] = low[axis] + grid.spacing_mm[axis] * (at + line[at:].sum())
+    return ends
+
+
+def test_each_side_has_its_own_margin(case: Case) -> None:
+    """Mirrored sides, or right taken for +x, fail: LPS has left at +x, posterior at +y, superior at +z."""
+    sides = {f"{side}_mm": mm for side, mm in SIDES_MM.items()}
+    made, [grown] = derived(case, {"name": "New", "kind": "margin", "of": "Box", "sides": sides})
+    expected = {"right": -23.0, "left": 27.0, "anterior": -15.0, "posterior": 19.0, "superior": 19.0, "inferior": -16.0}
+    assert reach_of(made, grown) == pytest.approx(expected, abs=0.1)
+
+
+def test_sides_that_differ_are_ellipsoids_in_their_octants(case: Case) -> None:
+    """Box, slabs on its faces, quarters of elliptic cylinders on its edges, octants of ellipsoids on its corners."""
+    across, along, up = 40.0, 30.0, 20.0
+    sides = {f"{side}_mm": max(mm, 2.0) for side, mm in SIDES_MM.items()}
+    r, t, a, p, s, i = (sides[f"{n}_mm"] for n in ("right", "left", "anterior", "posterior", "superior", "inferior"))
+    x, y, z = r + t, a + p, s + i
+    faces = across * along * z + along * up * x + across * up * y
+    edges = np.pi / 4 * (across * y * z + along * x * z + up * x * y)
+    expected = across * along * up + faces + edges + np.pi / 6 * x * y * z
+    found = volume_of(case, {"kind": "margin", "of": "Box", "sides": sides}) * 1000
+    assert found == pytest.approx(expected, rel=0.006)
+
+
+def test_shrinking_undoes_a_margin_of_a_convex_shape(case: Case) -> None:
+    sides = {f"{side}_mm": -mm for side, mm in SIDES_MM.items()}
+    made, [shrunk] = derived(case, {"name": "New", "kind": "margin", "of": "Box", "sides": sides})
+    expected = {"right": -17.0, "left": 13.0, "anterior": -15.0, "posterior": 11.0, "superior": -1.0, "inferior": -6.0}
+    assert reach_of(made, shrunk) == pytest.approx(expected, abs=0.1)
+    there_and_back = derived(
+        case,
+        {"name": "Out", "kind": "margin", "of": "Ball", "margin_mm": 6.0},
+        {"name": "Back", "kind": "margin", "of": "Out", "margin_mm": -6.0},
+    )[1][1]
+    assert there_and_back.volume_cc == pytest.approx(
+        volume_of(case, {"kind": "margin", "of": "Ball", "margin_mm": 0.0}), rel=0.01
+    )
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.0, 5.0), (2.0, 12.0), (-6.0, -1.0), (-3.0, 3.0)])
+def test_a_ring_is_the_difference_of_two_spheres(case: Case, start: float, end: float) -> None:
+    found = volume_of(case, {"kind": "ring", "of": "Ball", "from_mm": start, "to_mm": end})
+    assert found == pytest.approx(ball_cc(RADIUS_MM + end) - ball_cc(RADIUS_MM + start), rel=0.02)
+
+
+def test_combinations_of_volumes_add_up(case: Case) -> None:
+    """Halves that touch inside a cell: nothing in common, the whole together, and a half without the other."""
+    both = ["Half", "Other half"]
+    assert volume_of(case, {"kind": "union", "of": both}) == pytest.approx(24.0, rel=1e-3)
+    with pytest.raises(RefusedError, match="New"):
+        volume_of(case, {"kind": "intersection", "of": both})
+    assert volume_of(case, {"kind": "subtraction", "of": both}) == pytest.approx(19.7 * 0.6, rel=1e-3)
+    assert volume_of(case, {"kind": "intersection", "of": ["Half", "Box"]}) == pytest.approx(19.7 * 0.6, rel=1e-3)
+    assert volume_of(case, {"kind": "subtraction", "of": ["Box", "Half"]}) == pytest.approx(20.3 * 0.6, rel=2e-3)
+    with pytest.raises(RefusedError, match="empty"):
+        volume_of(case, {"kind": "subtraction", "of": ["Half", "Box"]})
+    apart = volume_of(case, {"kind": "union", "of": ["Ball", "Far"]})
+    assert apart == pytest.approx(ball_cc(RADIUS_MM) + ball_cc(8.0), rel=0.015)
+
+
+def test_inclusion_and_exclusion(case: Case) -> None:
+    """Ball and box cross each other at all angles."""
+    one, other = (volume_of(case, {"kind": "margin", "of": name, "margin_mm": 0.0}) for name in ("Ball", "Box"))
+    union = volume_of(case, {"kind": "union", "of": ["Ball", "Box"]})
+    common = volume_of(case, {"kind": "intersection", "of": ["Ball", "Box"]})
+    without = volume_of(case, {"kind": "subtraction", "of": ["Ball", "Box"]})
+    assert union + common == pytest.approx(one + other, rel=1e-3)
+    assert without + common == pytest.approx(one, rel=1e-3)
+    assert one == pytest.approx(ball_cc(RADIUS_MM), rel=0.01)
+    assert other == pytest.approx(24.0, rel=1e-3)
+
+
+def test_what_is_cropped_to_the_body_stays_inside(case: Case) -> None:
+    """The shape near the skin grows by more than the distance to it: half a sphere cut off at x = -78 mm."""
+    recipe = {"kind": "margin", "of": "Far", "margin_mm": 22.0}
+    made, [cropped] = derived(case, {"name": "New", "crop_to": "{body}", **recipe})
+    whole, cap = ball_cc(30.0), np.pi * 7.0**2 / 3 * (3 * 30.0 - 7.0) / 1000
+    # Of the sphere around (-55, 40, 30): beyond x = -78 by 7 mm, beyond y = 68 by 2 mm; z ends at 61.
+    beyond_y = np.pi * 2.0**2 / 3 * (3 * 30.0 - 2.0) / 1000
+    assert cropped.volume_cc == pytest.approx(whole - cap - beyond_y, rel=0.02)
+    low, _ = cropped.grid.edges_mm()
+    assert low[0] > -79.5
+    assert cropped.derived.startswith("Far +22 mm, inside BODY; voxels of ")
+    assert made.manifest.structure("New").number == len(DRAWN) + 1
+
+
+def test_one_is_made_of_another(case: Case) -> None:
+    """A ring around a margin, without what was drawn there."""
+    _, structures = derived(
+        case,
+        {"name": "PTV", "kind": "margin", "of": "Ball", "margin_mm": 5.0},
+        {"name": "Ring", "kind": "ring", "of": "PTV", "from_mm": 0.0, "to_mm": 10.0},
+        {"name": "Rest", "kind": "subtraction", "of": ["Ring", "PTV", "Far"]},
+    )
+    ring = ball_cc(35.0) - ball_cc(25.0)
+    assert [s.volume_cc for s in structures] == pytest.approx([ball_cc(25.0), ring, ring], rel=0.015)
+
+
+def test_the_drawn_case_is_left_as_it_was(case: Case) -> None:
+    before = case.manifest
+    made, [structure] = derived(case, {"name": "New", "kind": "margin", "of": "Ball", "margin_mm": 5.0})
+    assert case.manifest == before
+    assert (made.key, made.sha256) == (case.key, case.sha256)
+    drawn = made.manifest.structure("Ball")
+    np.testing.assert_array_equal(made.occupancy(drawn), case.occupancy(drawn))
+    assert made.occupancy(structure).shape == structure.grid.shape
+    assert with_derived(case, [], QuietWatch()) is case
+
+
+MARGIN = {"name": "New", "kind": "margin", "of": "Ball", "margin_mm": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("recipes", "reason"),
+    [
+        ([{**MARGIN, "name": "Box"}], r"has a structure 'Box' already"),
+        ([{**MARGIN, "of": "GTV"}], r"'New' is made of 'GTV'"),
+        ([{**MARGIN, "of": "Later"}, {**MARGIN, "name": "Later"}], r"'New' is made of 'Later'"),
+        ([{**MARGIN, "of": "Empty"}], r"'Empty', which 'New' is made of, is empty"),
+        ([{**MARGIN, "margin_mm": -25.0}], r"'New' is empty: nothing is left of Ball -25 mm"),
+        ([{**MARGIN, "crop_to": "Far"}], r"'New' is empty: nothing is left of Ball \+5 mm, inside Far"),
+        ([MARGIN, MARGIN], r"[Tt]wo derived structures are named 'New'"),
+        ([{**MARGIN, "of": "New"}], r"'New' is made of itself"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_by_name(case: Case, recipes: Sequence[dict[str, Any]], reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason) as refusal:
+        derived(case, *recipes)
+    assert refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"margin_mm": None},
+        {"sides": {"left_mm": 3.0}},
+        {"margin_mm": 51.0},
+        {"margin_mm": None, "sides": {"left_mm": 3.0, "right_mm": -3.0}},
+        {"margin_mm": float("nan")},
+        {"kind": "ring", "margin_mm": None, "from_mm": 3.0, "to_mm": 3.0},
+        {"kind": "union", "of": ["Ball"]},
+        {"kind": "magic"},
+    ],
+)
+def test_what_makes_no_sense_is_not_read(recipe: dict[str, Any]) -> None:
+    given = {key: value for key, value in {**MARGIN, **recipe}.items() if value is not None}
+    with pytest.raises(ValidationError):
+        DERIVED.validate_python(given)
+
+
+def test_the_drawn_structures_behind_a_derived_one() -> None:
+    recipes = [
+        DERIVED.validate_python({"name": "A", "kind": "union", "of": ["X", "Y"]}),
+        DERIVED.validate_python({"name": "B", "kind": "margin", "of": "A", "margin_mm": 1.0, "crop_to": "{body}"}),
+    ]
+    assert drawn_sources("B", recipes) == ("X", "Y")
+    assert drawn_sources("Z", recipes) == ("Z",)
