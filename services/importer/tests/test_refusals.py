@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.uid import JPEG2000Lossless, SegmentationStorage
+from radiarch_common.derived import CombinedStructure, MarginStructure
 from radiarch_common.errors import RefusedError
 from radiarch_common.objects import FolderStore
 from radiarch_common.pacs import FolderPacs
@@ -327,3 +328,20 @@ def test_file_that_was_cut_off_on_its_way_is_named(tmp_path: Path) -> None:
     path = study.write(tmp_path / "pacs") / "005.dcm"
     path.write_bytes(path.read_bytes()[:-1000])
     assert f"Instance {CT_SERIES_UID}.6 cannot be read" in refusal(tmp_path).reason
+
+
+def test_a_derived_target_is_judged_by_what_it_is_made_of(tmp_path: Path) -> None:
+    """It is not in the structure set, so that only its parts can be looked at here."""
+    study = SyntheticStudy()
+    study.add_roi(3, "Empty", "ORGAN", [])
+    pacs = FolderPacs("main", study.write(tmp_path / "pacs"))
+    objects = FolderStore(tmp_path / "objects")
+    grown = MarginStructure(name="New", kind="margin", of="PTV", margin_mm=5.0, crop_to="{body}")
+    bad = CombinedStructure(name="Bad", kind="union", of=("New", "Empty"))
+    lost = MarginStructure(name="Lost", kind="margin", of="GTV", margin_mm=5.0)
+    derived = (grown, bad, lost)
+    assert build_case(pacs, objects, STUDY_UID, None, "New", QuietWatch(), derived=derived)
+    with pytest.raises(RefusedError, match="'Empty', which target 'Bad' is made of, is empty"):
+        build_case(pacs, objects, STUDY_UID, None, "Bad", QuietWatch(), derived=derived)
+    with pytest.raises(RefusedError, match="no structure 'GTV'"):
+        build_case(pacs, objects, STUDY_UID, None, "Lost", QuietWatch(), derived=derived)

@@ -17,7 +17,8 @@ from radiarch_common.errors import RefusedError
 from radiarch_common.geometry import Contour, Grid
 from radiarch_common.objects import FolderStore
 from radiarch_common.watch import QuietWatch
-from radiarch_planner.structures.derived_case import with_derived
+from radiarch_planner.evaluation import structure_dvh
+from radiarch_planner.structures.derived_case import check_derived_target, with_derived
 
 DERIVED: TypeAdapter[DerivedStructure] = TypeAdapter(DerivedStructure)
 GRID = Grid(origin_mm=(-79.0, -69.0, -60.0), spacing_mm=(2.0, 2.0, 2.0), size=(80, 70, 61))
@@ -279,3 +280,33 @@ def test_the_drawn_structures_behind_a_derived_one() -> None:
     ]
     assert drawn_sources("B", recipes) == ("X", "Y")
     assert drawn_sources("Z", recipes) == ("Z",)
+
+
+def test_dvh_of_a_derived_structure_is_that_of_its_voxels(case: Case) -> None:
+    """In a dose that rises along x by 1 Gy/mm: a sphere of 25 mm receives 3/16 of its diameter either side."""
+    made, [structure] = derived(case, MARGIN)
+    grid = Grid(origin_mm=(-79.0, -69.0, -60.0), spacing_mm=(2.0, 2.0, 2.0), size=(80, 70, 61))
+    dose = np.broadcast_to((80.0 + grid.axis_mm(0)).astype(np.float32), grid.shape)
+    dvh = structure_dvh(made, structure, [], np.ascontiguousarray(dose), grid, ["V83.3Gy[%]", "V73.3Gy[%]"])
+    assert dvh.curve.volume_cc == pytest.approx(structure.volume_cc, rel=1e-4)
+    assert dvh.curve.derived == structure.derived
+    metrics = dvh.curve.metrics
+    assert metrics["Mean[Gy]"] == pytest.approx(83.3, abs=0.05)
+    assert metrics["V83.3Gy[%]"] == pytest.approx(50.0, abs=0.3)
+    # The cap beyond 15 mm from the middle of a ball of 25 mm: h = 0.4 r has h^2 (3 r - h) / 4 r^3 = 10.4 %.
+    whole = dvh.cumulative.volume_cc
+    assert 100 * dvh.cumulative.volume_at_cc(98.3) / whole == pytest.approx(10.4, abs=0.2)
+    assert (metrics["Min[Gy]"], metrics["Max[Gy]"]) == pytest.approx((58.3, 108.3), abs=0.6)
+
+
+def test_a_derived_target_must_lie_in_the_body(case: Case) -> None:
+    made, [structure] = derived(case, {**MARGIN, "of": "Far", "margin_mm": 30.0})
+    body = np.ones(GRID.shape, np.float32)
+    share = made.occupancy(structure)
+    target = np.zeros(GRID.shape, np.float32)
+    target.reshape(-1)[: int(structure.volume_cc / GRID.voxel_volume_cc)] = 1
+    check_derived_target(made, "New", target, body, GRID)
+    assert share.max() == 1
+    with pytest.raises(RefusedError, match=r"10\.\d% of target 'New' lies outside"):
+        check_derived_target(made, "New", target * np.float32(0.9), body, GRID)
+    check_derived_target(made, "Ball", target * np.float32(0), body, GRID)

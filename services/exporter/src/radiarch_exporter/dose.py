@@ -75,10 +75,11 @@ def _describe(dose: Dataset, case: CaseManifest, result: ResultManifest, identit
     dose.TissueHeterogeneityCorrection = "IMAGE"
     plan = Reference(sop_class_uid=RTIonPlanStorage, sop_instance_uid=identity.plan_uid)
     dose.ReferencedRTPlanSequence = [reference_to(plan)]
-    if result.dvh:
-        # The standard's RT DVH Module: neither of the two without the other.
+    drawn = [curve for curve in result.dvh if not curve.derived]
+    if drawn:
+        # The standard's RT DVH Module: neither of the two without the other. It can only refer to ROIs that there are.
         dose.ReferencedStructureSetSequence = [reference_to(case.structure_set)]
-        dose.DVHSequence = [dvh_item(curve) for curve in result.dvh]
+        dose.DVHSequence = [dvh_item(curve) for curve in drawn]
 
 
 def _lay(dose: Dataset, grid: Grid) -> None:

@@ -4,13 +4,14 @@ Columns of ``dvh.csv``, which are keys of each curve of ``dvh.json`` too:
 
 ==================  ========  =====================================================
 structure                     name of the ROI in the structure set
-roi_number                    ROI Number (3006,0022) in the structure set
+roi_number                    ROI Number (3006,0022) in the structure set; none for a derived structure
 dose_gy_rbe         Gy(RBE)   dose of all fractions
 volume_percent      %         share of the structure that receives at least that dose
 volume_cc           cm3       volume of the structure that receives at least that dose
 ==================  ========  =====================================================
 
-In ``dvh.json`` ``volume_cc`` is the whole volume of the structure.
+In ``dvh.json`` ``volume_cc`` is the whole volume of the structure, and ``derived`` how a structure was made that is
+not in the structure set ("" for the others), and on what voxels.
 """
 
 import csv
@@ -47,14 +48,19 @@ def dvh_csv(result: ResultManifest) -> bytes:
     for curve in result.dvh:
         for dose, volume in zip(curve.dose_gy_rbe, curve.volume_percent, strict=True):
             cc = volume * curve.volume_cc / 100.0
-            table.writerow((curve.structure, curve.number, f"{dose:.6g}", f"{volume:.6g}", f"{cc:.6g}"))
+            table.writerow((curve.structure, _roi_number(curve), f"{dose:.6g}", f"{volume:.6g}", f"{cc:.6g}"))
     return out.getvalue().encode()
+
+
+def _roi_number(curve: DvhCurve) -> int | None:
+    return None if curve.derived else curve.number
 
 
 def _curve(curve: DvhCurve) -> dict[str, object]:
     return {
         "structure": curve.structure,
-        "roi_number": curve.number,
+        "roi_number": _roi_number(curve),
+        "derived": curve.derived,
         "volume_cc": curve.volume_cc,
         "metrics": curve.metrics,
         "dose_gy_rbe": curve.dose_gy_rbe,

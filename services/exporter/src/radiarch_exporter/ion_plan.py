@@ -70,9 +70,15 @@ def _dose_reference(case: CaseManifest, result: ResultManifest) -> Dataset:
     spec = result.resolved.spec
     item = Dataset()
     item.DoseReferenceNumber = 1
-    item.DoseReferenceStructureType = "VOLUME"
-    item.ReferencedROINumber = case.structure(spec.prescription.target).number
-    item.DoseReferenceDescription = f"Gy(RBE), constant RBE {spec.rbe:g}, {spec.prescription.target}"[:64]
+    target = spec.prescription.target
+    if any(derived.name == target for derived in result.structures):
+        # The structure set has no ROI of it that could be referred to.
+        item.DoseReferenceStructureType = "SITE"
+        item.DoseReferenceDescription = f"Gy(RBE), RBE {spec.rbe:g}, derived target {target}"[:64]
+    else:
+        item.DoseReferenceStructureType = "VOLUME"
+        item.ReferencedROINumber = case.structure(target).number
+        item.DoseReferenceDescription = f"Gy(RBE), constant RBE {spec.rbe:g}, {target}"[:64]
     item.DoseReferenceType = "TARGET"
     item.TargetPrescriptionDose = nearest_ds(spec.prescription.dose_gy_rbe)
     return item

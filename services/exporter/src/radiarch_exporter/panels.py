@@ -37,9 +37,9 @@ def scene_of(case: Case, result: Result) -> Scene:
     """What is drawn of a result: cut through the target, showing the body."""
     manifest = result.manifest
     prescription = manifest.resolved.spec.prescription
-    target = case.manifest.structure(prescription.target)
+    target, target_part = _target(case, result)
     body = next(s for s in case.manifest.structures if s.number == case.manifest.body)
-    target_part, body_part = case.occupancy(target), case.occupancy(body)
+    body_part = case.occupancy(body)
     dose = result.dose_gy_rbe()
     return Scene(
         ct_hu=case.ct_hu(),
@@ -51,6 +51,16 @@ def scene_of(case: Case, result: Result) -> Scene:
         shown_mm=_shown(extent_mm(body_part, body.grid), extent_mm(target_part, target.grid)),
         scale=DoseScale.of(float(dose.max()), prescription.dose_gy_rbe),
     )
+
+
+def _target(case: Case, result: Result) -> tuple[Structure, npt.NDArray[np.float32]]:
+    """The prescription's target and its occupancy: from the case, or from the result that derived it."""
+    name = result.manifest.resolved.spec.prescription.target
+    for derived in result.manifest.structures:
+        if derived.name == name:
+            return derived, result.occupancy(derived)
+    drawn = case.manifest.structure(name)
+    return drawn, case.occupancy(drawn)
 
 
 def _padded(occupancy: npt.NDArray[np.float32], structure: Structure) -> tuple[npt.NDArray[np.float32], Grid]:

@@ -31,6 +31,7 @@ def plan_json(job: ExportResult, case: CaseManifest, result: ResultManifest) -> 
         "goals": [goal.model_dump(mode="json") for goal in result.goals],
         "indices": result.indices.model_dump(mode="json") if result.indices else None,
         "beam_statistics": [beam.model_dump(mode="json") for beam in result.beam_statistics],
+        "derived_structures": {s.name: {"volume_cc": s.volume_cc, "made_of": s.derived} for s in result.structures},
         "metrics": {curve.structure: curve.metrics for curve in result.dvh},
         "objective_course": result.objective_course,
         "provenance": result.provenance.model_dump(mode="json"),
