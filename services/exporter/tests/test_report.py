@@ -88,6 +88,16 @@ def test_long_tables_go_on_under_their_head(job: ExportResult, case: Case, resul
     assert sum("cm³ D98% D95%" in text for text in found) >= 2
 
 
+def test_a_structure_that_nobody_drew_is_said(job: ExportResult, case: Case, result: Result) -> None:
+    first, second = result.manifest.dvh
+    derived = second.model_copy(update={"structure": "Ring", "derived": "Rectum minus PTV, on the voxels of the CT"})
+    manifest = result.manifest.model_copy(update={"dvh": (first, derived)})
+    report = plan_report(job, case, Result(result._objects, result.key, manifest))  # pyright: ignore[reportPrivateUsage]
+    said = "Ring is derived: Rectum minus PTV, on the voxels of the CT."
+    assert said in " ".join(pages(report_pdf(report, job.created_at)))
+    assert said in read(report_html(report)).words
+
+
 def test_the_html_fetches_nothing(report: Report) -> None:
     """A hospital's machine may have no line to anywhere; and nobody is told that a report was opened."""
     page = read(report_html(report))

@@ -59,9 +59,14 @@ def _judgement(case: Case, result: ResultManifest) -> tuple[Section, ...]:
         *([Section("Warnings", lines=warnings, tone="warning")] if warnings else []),
         Section("Goals", table=goals_table(result), notes=(uncertainty,)),
         *([Section(f"Indices of {found.target}", table=indices_table(found))] if found else []),
-        Section("Dose by structure, Gy(RBE)", table=structures_table(result)),
+        Section("Dose by structure, Gy(RBE)", table=structures_table(result), notes=_derived(result)),
         Section("Beams", table=beams_table(result), notes=beam_notes(result)),
     )
+
+
+def _derived(result: ResultManifest) -> tuple[str, ...]:
+    """How structures were made that nobody drew."""
+    return tuple(f"{curve.structure} is derived: {curve.derived}." for curve in result.dvh if curve.derived)
 
 
 def _dose(job: ExportResult, case: Case, result: Result) -> tuple[Section, ...]:

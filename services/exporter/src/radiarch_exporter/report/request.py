@@ -26,7 +26,7 @@ _UNITS = {
     "iterations": ("Iterations at most", ""),
     "seed": ("Seed", ""),
 }
-_LISTED = {"beams": "Beams", "objectives": "Objectives", "goals": "Goals"}
+_LISTED = {"derived_structures": "Derived structures", "beams": "Beams", "objectives": "Objectives", "goals": "Goals"}
 
 
 def request_table(result: ResultManifest) -> Table:
