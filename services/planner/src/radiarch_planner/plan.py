@@ -209,7 +209,7 @@ def _scaled(beam: ResultBeam, scale: float) -> ResultBeam:
 
 def _target_dvh(planning: Planning, dose_gy_rbe: FloatArray) -> Dvh:
     structure = planning.case.manifest.structure(planning.spec.prescription.target)
-    contours = planning.case.contours()[structure.number]
+    contours = planning.case.contours().get(structure.number, [])
     return structure_dvh(planning.case, structure, contours, dose_gy_rbe, planning.patient.grid, ())
 
 

@@ -17,11 +17,11 @@ from radiarch_common.geometry import Contour
 from radiarch_common.plans import BODY
 from radiarch_common.watch import Watch
 
-from radiarch_planner.solids.sections import Solid
+from radiarch_planner.solids.sections import Sectioned, Solid
 from radiarch_planner.structures.lattice import Box, Extent, FloatArray, Lattice, Point, Shape
 from radiarch_planner.structures.margins import grown, shrunk
 from radiarch_planner.structures.overlap import overlap
-from radiarch_planner.structures.raster import extent_of, rasterised
+from radiarch_planner.structures.raster import VoxelSolid, extent_of, rasterised
 
 _EMPTY_CC = 1e-3
 
@@ -48,7 +48,7 @@ class Derivation:
         self.derived = tuple(named_for(structure, {BODY: body}) for structure in derived)
         self._case = case
         self._contours = case.contours()
-        self._solids: dict[str, Solid] = {}
+        self._solids: dict[str, Sectioned] = {}
         self._shapes: dict[str, Shape] = {}
         self._extents: dict[str, Extent] = {}
         _check(self.derived, manifest.structures)
@@ -88,7 +88,10 @@ class Derivation:
     def _extent_of(self, name: str, user: DerivedStructure) -> Extent:
         if name not in self._extents:
             drawn = self._drawn(name, user)
-            found = extent_of(self._contours_of(drawn, user), self._case.manifest.grid.spacing_mm[2])
+            if drawn.derived:
+                found = Extent(*drawn.grid.edges_mm())
+            else:
+                found = extent_of(self._contours_of(drawn, user), self._case.manifest.grid.spacing_mm[2])
             if found is None:
                 raise RefusedError(
                     f"Structure '{name}', which '{user.name}' is made of, is empty: it has no closed contours.",
@@ -169,7 +172,10 @@ class Derivation:
             return self._shapes[name].on(box)
         if name not in self._solids:
             drawn = self._case.manifest.structure(name)
-            self._solids[name] = Solid(self._contours[drawn.number], self._case.manifest.grid.spacing_mm[2])
+            if drawn.derived:
+                self._solids[name] = VoxelSolid(self._case.occupancy(drawn), drawn.grid)
+            else:
+                self._solids[name] = Solid(self._contours[drawn.number], self._case.manifest.grid.spacing_mm[2])
         return rasterised(self._solids[name], self.lattice, box).share
 
 

@@ -9,7 +9,7 @@ from radiarch_common.contours import slabs
 from radiarch_common.geometry import Contour, Grid
 
 from radiarch_planner.solids.planes import Raster
-from radiarch_planner.solids.sections import Section, Solid
+from radiarch_planner.solids.sections import Section, Sectioned
 from radiarch_planner.structures.lattice import Box, Extent, FloatArray, Lattice, Shape
 
 
@@ -23,7 +23,7 @@ def extent_of(contours: Sequence[Contour], slice_mm: float) -> Extent | None:
     return Extent((x0, y0, stack[0].z_low_mm), (x1, y1, stack[-1].z_high_mm))
 
 
-def rasterised(solid: Solid, lattice: Lattice, box: Box) -> Shape:
+def rasterised(solid: Sectioned, lattice: Lattice, box: Box) -> Shape:
     """A solid on the cells of a box: the solid that its DVH is taken of."""
     share = np.zeros(box.shape, np.float32)
     if solid.raster is None or 0 in box.shape:
