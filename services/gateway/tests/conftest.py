@@ -67,6 +67,7 @@ def catalogue() -> Catalogue:
             "objectives": {"type": "array"},
             "goals": {"type": "array"},
             "derived_structures": {"type": "array"},
+            "body_from_ct": {"type": "object"},
             "isocentre_mm": {"type": "array"},
             "spot_spacing_mm": {"type": "number", "minimum": 3.0, "maximum": 12.0},
             "minimum_spot_mu": {"type": "number"},

@@ -18,7 +18,7 @@ from radiarch_common.geometry import Contour, Grid
 from radiarch_common.objects import FolderStore
 from radiarch_common.watch import QuietWatch
 from radiarch_planner.evaluation import structure_dvh
-from radiarch_planner.structures.derived_case import check_derived_target, with_derived
+from radiarch_planner.structures.derived_case import DerivedCase, check_derived_target, with_derived
 
 DERIVED: TypeAdapter[DerivedStructure] = TypeAdapter(DerivedStructure)
 GRID = Grid(origin_mm=(-79.0, -69.0, -60.0), spacing_mm=(2.0, 2.0, 2.0), size=(80, 70, 61))
@@ -310,3 +310,22 @@ def test_a_derived_target_must_lie_in_the_body(case: Case) -> None:
     with pytest.raises(RefusedError, match=r"10\.\d% of target 'New' lies outside"):
         check_derived_target(made, "New", target * np.float32(0.9), body, GRID)
     check_derived_target(made, "Ball", target * np.float32(0), body, GRID)
+
+
+def test_a_body_that_is_voxels_is_cropped_to(case: Case) -> None:
+    """BODY made from the CT has no contours: it is the voxels of its occupancy, whose faces are where they were."""
+    manifest = case.manifest
+    [body] = [s for s in manifest.structures if s.number == manifest.body]
+    made = body.model_copy(update={"derived": "made from the CT"})
+    changed = manifest.model_copy(update={"structures": (made, *manifest.structures[1:])})
+    of_voxels = VoxelBodyCase(case, changed, {})
+    recipe = {"name": "New", "kind": "margin", "of": "Far", "margin_mm": 22.0, "crop_to": "{body}"}
+    _, [cropped] = derived(of_voxels, recipe)
+    assert cropped.volume_cc == pytest.approx(volume_of(case, {**recipe}), rel=0.003)
+
+
+class VoxelBodyCase(DerivedCase):
+    """A case whose body has no contours."""
+
+    def contours(self) -> dict[int, list[Contour]]:
+        return {number: drawn for number, drawn in super().contours().items() if number != self.manifest.body}

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from radiarch_common.plans import (
     Beam,
+    BodyFromCt,
     DerivedStructure,
     GoalTerms,
     Identifier,
@@ -48,6 +49,7 @@ class WorkflowTemplate(Model):
     objectives: tuple[ObjectiveTemplate, ...]
     goals: tuple[GoalTemplate, ...]
     derived_structures: tuple[DerivedStructure, ...] = ()
+    body_from_ct: BodyFromCt | None = None
     dose_grid_mm: float
     spot_spacing_mm: float
     layer_spacing_mm: float

@@ -5,12 +5,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from radiarch_common.base import BODY, TARGET, Model, Name
+from radiarch_common.body import BodyFromCt
 from radiarch_common.derived import DerivedStructure, check_names
 
 __all__ = [
     "BODY",
     "TARGET",
     "Beam",
+    "BodyFromCt",
     "DerivedStructure",
     "Goal",
     "GoalTerms",
@@ -136,6 +138,9 @@ class PlanSpec(Model):
     goals: tuple[Goal, ...] = Field(default=(), max_length=64)
     derived_structures: tuple[DerivedStructure, ...] = Field(
         default=(), max_length=32, description="Made of the structure set's and of one another, in this order."
+    )
+    body_from_ct: BodyFromCt | None = Field(
+        default=None, description="How BODY is made where none was drawn; left out: such a structure set is refused."
     )
     rbe: float = Field(ge=1.0, le=1.3)
     dose_grid_mm: float = Field(ge=1.0, le=10.0)

@@ -14,7 +14,8 @@ def import_study(job: ImportStudy, run: Run) -> PlanCase:
     """Make the case of one study; safe to run twice for the same job."""
     spec = job.request.spec
     study, target = (job.study_instance_uid, job.segmentation_uid), spec.prescription.target
-    key = build_case(run.pacs, run.objects, *study, target, run, derived=spec.derived_structures)
+    derived, body = spec.derived_structures, spec.body_from_ct
+    key = build_case(run.pacs, run.objects, *study, target, run, derived=derived, body_from_ct=body)
     return PlanCase.of(_with_origin(job), case_key=key)
 
 

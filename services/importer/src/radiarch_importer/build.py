@@ -3,7 +3,11 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+from radiarch_common.body import BodyFromCt
 from radiarch_common.case import (
     CASE_LAYOUT,
     CaseDraft,
@@ -21,6 +25,7 @@ from radiarch_common.pacs import Pacs
 from radiarch_common.part10 import UNREADABLE, unreadable
 from radiarch_common.watch import Watch
 
+from radiarch_importer.body import MADE_NAME, make_body
 from radiarch_importer.checks import check_target
 from radiarch_importer.find import Found, find
 from radiarch_importer.header import header_of
@@ -40,6 +45,7 @@ def build_case(
     watch: Watch,
     *,
     derived: Sequence[DerivedStructure] = (),
+    body_from_ct: BodyFromCt | None = None,
 ) -> str:
     """The key of the case of one study and one structure set; made when it is not there yet.
 
@@ -51,6 +57,8 @@ def build_case(
         Name of the structure that will be planned on; checked, not part of the case.
     derived
         Structures that the planner will make; the target may be one of them.
+    body_from_ct
+        How BODY is made when the structure set has none; None to refuse such a study.
 
     Raises
     ------
@@ -62,10 +70,10 @@ def build_case(
     watch.progress(0.0, "Looking for the structure set and its CT")
     with watch.timed("find"):
         found = find(pacs, study_instance_uid, segmentation_uid)
-        index_key = _index_key(pacs, found)
+        index_key = _index_key(pacs, found, body_from_ct)
         case_key = _indexed(objects, index_key)
     if case_key is None:
-        draft = _draft(pacs, found, watch)
+        draft = _draft(pacs, found, body_from_ct, watch)
         watch.progress(0.9, "Storing the case")
         with watch.timed("store"):
             case_key = save_case(objects, draft)
@@ -75,14 +83,16 @@ def build_case(
     return case_key
 
 
-def _index_key(pacs: Pacs, found: Found) -> str:
+def _index_key(pacs: Pacs, found: Found, body_from_ct: BodyFromCt | None) -> str:
     """Where the case is noted that these instances make."""
-    made_from = {
+    made_from: dict[str, object] = {
         "layouts": [IMPORTER_LAYOUT, CASE_LAYOUT],
         "pacs": pacs.name,
         "ct": sorted(ref.sop_instance_uid for ref in found.ct_refs),
         "structure_set": found.structure_set_ref.sop_instance_uid,
     }
+    if body_from_ct is not None:
+        made_from["body_from_ct"] = body_from_ct.model_dump()
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
     return f"case-index/{digest}.json"
 
@@ -96,19 +106,22 @@ def _indexed(objects: ObjectStore, index_key: str) -> str | None:
     return case_key if objects.exists(f"{case_key}/case.json") else None
 
 
-def _draft(pacs: Pacs, found: Found, watch: Watch) -> CaseDraft:
+def _draft(pacs: Pacs, found: Found, body_from_ct: BodyFromCt | None, watch: Watch) -> CaseDraft:
     with watch.timed("structures"):
         try:
             rois = read_rois(found.structure_set)
         except UNREADABLE as error:
             raise unreadable(found.structure_set_ref.sop_instance_uid, error) from error
-        body = find_body(rois)
+        body = find_body(rois, may_be_made=body_from_ct is not None)
     with watch.timed("retrieve"):
         ct = read_ct(pacs, found, watch)
     _check_patient(found, ct)
     check_frame(rois, ct.frame.frame_of_reference_uid)
     with watch.timed("structures"):
-        return _assemble(found, ct, rois, body, watch)
+        parts = _parts(ct, rois, watch)
+        number = body.number if body is not None else _add_body(parts, ct, body_from_ct)
+        contours = {roi.number: roi.contours for roi in rois}
+        return CaseDraft(_manifest(found, ct, parts, number), ct.hu, parts.occupancy, contours)
 
 
 def _check_patient(found: Found, ct: CtVolume) -> None:
@@ -119,15 +132,24 @@ def _check_patient(found: Found, ct: CtVolume) -> None:
         )
 
 
-def _assemble(found: Found, ct: CtVolume, rois: list[Roi], body: Roi, watch: Watch) -> CaseDraft:
-    filled = {}
-    structures: list[Structure] = []
-    warnings = [] if ct.frame.patient_id else ["CT and RTSTRUCT have no PatientID: nothing proves one patient."]
+@dataclass
+class _Parts:
+    """Structures, the voxels they fill, by number, and what a reader should know of them."""
+
+    structures: list[Structure] = field(default_factory=list[Structure])
+    occupancy: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict[int, npt.NDArray[np.uint8]])
+    warnings: list[str] = field(default_factory=list[str])
+
+
+def _parts(ct: CtVolume, rois: list[Roi], watch: Watch) -> _Parts:
+    parts = _Parts()
+    if not ct.frame.patient_id:
+        parts.warnings.append("CT and RTSTRUCT have no PatientID: nothing proves one patient.")
     slice_mm = ct.grid.spacing_mm[2]
     for done, roi in enumerate(rois):
         watch.progress(0.7 + 0.2 * done / len(rois), f"Structure {done + 1} of {len(rois)}")
-        filled[roi.number], grid = occupancy(roi.contours, ct.grid)
-        structures.append(
+        parts.occupancy[roi.number], grid = occupancy(roi.contours, ct.grid)
+        parts.structures.append(
             Structure(
                 number=roi.number,
                 name=roi.name,
@@ -137,12 +159,38 @@ def _assemble(found: Found, ct: CtVolume, rois: list[Roi], body: Roi, watch: Wat
                 unused_contours=sum(roi.unused.values()),
             )
         )
-        warnings += warnings_of(roi, slice_mm)
+        parts.warnings += warnings_of(roi, slice_mm)
+    return parts
+
+
+def _add_body(parts: _Parts, ct: CtVolume, body_from_ct: BodyFromCt | None) -> int:
+    """Make BODY from the CT and return its number, which no ROI has."""
+    if body_from_ct is None:
+        raise ValueError("a body is made only when it was asked for")
+    made = make_body(ct.hu, ct.grid, body_from_ct)
+    number = max((structure.number for structure in parts.structures), default=0) + 1
+    taken = {structure.name for structure in parts.structures}
+    parts.structures.append(
+        Structure(
+            number=number,
+            name=MADE_NAME if MADE_NAME not in taken else f"{MADE_NAME} (from CT)",
+            interpreted_type="EXTERNAL",
+            volume_cc=made.volume_cc,
+            grid=made.grid,
+            derived=made.recipe,
+        )
+    )
+    parts.occupancy[number] = made.occupancy
+    parts.warnings += made.warnings
+    return number
+
+
+def _manifest(found: Found, ct: CtVolume, parts: _Parts, body: int) -> CaseManifest:
     kvp = ct.first.get("KVP")
-    manifest = CaseManifest(
+    return CaseManifest(
         grid=ct.grid,
-        structures=tuple(structures),
-        body=body.number,
+        structures=tuple(parts.structures),
+        body=body,
         patient_position=str(ct.first.PatientPosition).strip(),
         frame_of_reference_uid=ct.frame.frame_of_reference_uid,
         study_instance_uid=found.study_instance_uid,
@@ -156,9 +204,6 @@ def _assemble(found: Found, ct: CtVolume, rois: list[Roi], body: Roi, watch: Wat
         manufacturer=str(ct.first.get("Manufacturer", "") or ""),
         manufacturer_model_name=str(ct.first.get("ManufacturerModelName", "") or ""),
         kvp=None if kvp is None else float(kvp),
-        warnings=tuple(warnings),
+        warnings=tuple(parts.warnings),
         digests={},
-    )
-    return CaseDraft(
-        manifest=manifest, ct_hu=ct.hu, occupancy=filled, contours={roi.number: roi.contours for roi in rois}
     )

@@ -73,25 +73,27 @@ def read_rois(structure_set: Dataset) -> list[Roi]:
     return sorted(rois, key=lambda roi: roi.number)
 
 
-def find_body(rois: Sequence[Roi]) -> Roi:
+def find_body(rois: Sequence[Roi], *, may_be_made: bool = False) -> Roi | None:
     """The structure that outlines the patient.
 
     It is the one of type EXTERNAL, else the one named BODY, EXTERNAL or SKIN in any case; structures without
-    contours outline nothing.
+    contours outline nothing. ``None`` when there is none, and one may be made from the CT.
 
     Raises
     ------
     RefusedError
-        When there is none, several, or one that has contours which are not closed and axial.
+        When there is none and none may be made, several, or one that has contours which are not closed and axial.
     """
     drawn = [roi for roi in rois if roi.drawn]
     bodies = [roi for roi in drawn if roi.interpreted_type == "EXTERNAL"]
     bodies = bodies or [roi for roi in drawn if roi.name.upper() in BODY_NAMES]
+    if not bodies and may_be_made:
+        return None
     if not bodies:
         raise RefusedError(
             "The structure set has no body contour: no structure of type EXTERNAL, and none named BODY, EXTERNAL "
             "or SKIN, has contours.",
-            "Draw the patient's outline and give it the type EXTERNAL.",
+            "Draw the patient's outline and give it the type EXTERNAL, or set `body_from_ct` to have one made.",
         )
     if len(bodies) > 1:
         names = ", ".join(f"'{roi.name}'" for roi in bodies)

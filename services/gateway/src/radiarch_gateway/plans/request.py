@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from radiarch_common.plans import (
+    BodyFromCt,
     DerivedStructure,
     Goal,
     Identifier,
@@ -64,6 +65,9 @@ class Overrides(Closed):
         description="Margins, rings, unions, intersections, subtractions, made in this order before the workflow's "
         "own; one of the same name replaces the workflow's. May be the target, and be used in objectives and goals. "
         "`{target}` and `{body}` stand for the target and the body outline.",
+    )
+    body_from_ct: BodyFromCt | None = Field(
+        default=None, description="How BODY is made where none was drawn; left out: such a structure set is refused."
     )
     spot_spacing_mm: Annotated[float, SPEC["spot_spacing_mm"]] | None = None
     layer_spacing_mm: Annotated[float, SPEC["layer_spacing_mm"]] | None = None

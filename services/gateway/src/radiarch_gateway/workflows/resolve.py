@@ -109,6 +109,7 @@ def _spec_values(
     choose("goals", _goals(overrides, asked.target), _goals_from_template(request, template), "workflow")
     values["derived_structures"] = _derived(overrides, template, asked.target)
     origins["derived_structures"] = "workflow" if overrides.derived_structures is None else "request"
+    choose("body_from_ct", overrides.body_from_ct, template.body_from_ct, "workflow")
     choose("dose_grid_mm", request.dose_grid_mm, template.dose_grid_mm, "workflow")
     choose("minimum_spot_mu", overrides.minimum_spot_mu, machine.minimum_spot_mu, "machine")
     for name in SCALARS:
