@@ -5,9 +5,7 @@ changed afterwards: what it holds is known by its key.
 """
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +16,7 @@ from minio import Minio
 from minio.error import MinioException, S3Error
 
 from radiarch_common.errors import UnavailableError
+from radiarch_common.files import PART_PREFIX, write_whole
 from radiarch_common.settings import Settings
 
 _KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")
@@ -66,18 +65,7 @@ class FolderStore:
 
     def put(self, key: str, data: bytes) -> str:
         """See ``ObjectStore.put``; atomic by rename, flushed to disk."""
-        path = self._folder / _checked(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(self._folder / _checked(key), data)
         return hashlib.sha256(data).hexdigest()
 
     def get(self, key: str) -> bytes:
@@ -94,7 +82,7 @@ class FolderStore:
     def keys(self, prefix: str) -> Iterator[str]:
         """See ``ObjectStore.keys``."""
         found = (p.relative_to(self._folder).as_posix() for p in self._folder.rglob("*") if p.is_file())
-        yield from sorted(k for k in found if k.startswith(prefix) and not Path(k).name.startswith(".part-"))
+        yield from sorted(k for k in found if k.startswith(prefix) and not Path(k).name.startswith(PART_PREFIX))
 
     def delete(self, key: str) -> None:
         """See ``ObjectStore.delete``."""

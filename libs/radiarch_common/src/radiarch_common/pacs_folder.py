@@ -5,7 +5,6 @@ names, sizes and times of the files, and reads the header of those that are new.
 """
 
 import os
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydicom import Dataset, dcmread
 
 from radiarch_common.archive import InstanceRef, StoreReport
 from radiarch_common.errors import UnavailableError
+from radiarch_common.files import write_whole
 from radiarch_common.part10 import UNREADABLE, encoded, unreadable
 
 logger = structlog.get_logger()
@@ -136,17 +136,7 @@ class FolderPacs:
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            write_whole(path, content)
         except OSError as error:
             raise UnavailableError(f"PACS '{self.name}'", type(error).__name__) from error
 

@@ -1,9 +1,7 @@
 """One attempt of one job, as the stage's own code sees it."""
 
 import threading
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from time import monotonic
+from collections.abc import Mapping
 from typing import Literal
 
 from radiarch_common.errors import RefusedError, StoppedError
@@ -11,11 +9,12 @@ from radiarch_common.messages import JobMessage, Progressed, StageName, utc_now
 from radiarch_common.objects import ObjectStore
 from radiarch_common.pacs import Pacs
 from radiarch_common.settings import Settings
+from radiarch_common.watch import Stopwatch
 
 StopReason = Literal["cancelled", "fenced", "draining", "late"]
 
 
-class Run:
+class Run(Stopwatch):
     """What a stage is handed beside its job; a ``Watch``, safe to use from any thread.
 
     Attributes
@@ -38,6 +37,7 @@ class Run:
         pacs: Mapping[str, Pacs],
         settings: Settings,
     ) -> None:
+        super().__init__()
         self.stage: StageName = stage
         self.job = job
         self.attempt = attempt
@@ -46,7 +46,6 @@ class Run:
         self.settings = settings
         self.stopping = threading.Event()
         self.stop_reason: StopReason | None = None
-        self.timings: dict[str, float] = {}
         self._pacs = pacs
         self._lock = threading.Lock()
         self._latest: Progressed | None = None
@@ -97,12 +96,3 @@ class Run:
         with self._lock:
             latest, self._latest = self._latest, None
         return latest
-
-    @contextmanager
-    def timed(self, part: str) -> Generator[None]:
-        """See ``Watch.timed``."""
-        start = monotonic()
-        try:
-            yield
-        finally:
-            self.timings[part] = self.timings.get(part, 0.0) + monotonic() - start

@@ -34,13 +34,29 @@ class Watch(Protocol):
         ...
 
 
-class QuietWatch:
+class Stopwatch:
+    """Seconds by part of the work."""
+
+    def __init__(self) -> None:
+        self.timings: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, part: str) -> Generator[None]:
+        """See ``Watch.timed``."""
+        start = monotonic()
+        try:
+            yield
+        finally:
+            self.timings[part] = self.timings.get(part, 0.0) + monotonic() - start
+
+
+class QuietWatch(Stopwatch):
     """A watch that nobody looks at; it keeps what it was told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.stopping = threading.Event()
         self.reports: list[tuple[float, str]] = []
-        self.timings: dict[str, float] = {}
 
     def progress(self, fraction: float, message: str, eta_seconds: float | None = None) -> None:
         """See ``Watch.progress``."""
@@ -51,15 +67,6 @@ class QuietWatch:
         """See ``Watch.check``."""
         if self.stopping.is_set():
             raise StoppedError
-
-    @contextmanager
-    def timed(self, part: str) -> Generator[None]:
-        """See ``Watch.timed``."""
-        start = monotonic()
-        try:
-            yield
-        finally:
-            self.timings[part] = self.timings.get(part, 0.0) + monotonic() - start
 
 
 class PartOf:
