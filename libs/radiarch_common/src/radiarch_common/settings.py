@@ -60,6 +60,8 @@ class Settings(BaseSettings):
         A job that has not ended by then fails.
     engine_processes
         Engine processes a planner runs at once; 0 for one per core it may use.
+    structure_names
+        Dictionary of structure names to be used instead of the planner's own.
     default_machine, default_ct_calibration
         The deployment's own choice, for requests that name none; unset: requests must name them.
     allow_unauthenticated
@@ -87,6 +89,7 @@ class Settings(BaseSettings):
     engine_folder: Path = Field(default_factory=lambda: Path.home() / ".cache" / "radiarch" / "engines")
     mcsquare_binary: Path | None = None
     work_folder: Path | None = None
+    structure_names: Path | None = None
     default_machine: str | None = None
     default_ct_calibration: str | None = None
     http_host: str = "127.0.0.1"

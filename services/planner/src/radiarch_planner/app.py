@@ -17,6 +17,7 @@ from radiarch_planner.catalogue import build_catalogue, find_calibration, find_m
 from radiarch_planner.engines.folders import sweep
 from radiarch_planner.engines.mcsquare import McsquareEngine
 from radiarch_planner.plan import make_plan
+from radiarch_planner.structures.names import SHIPPED, NameDictionary
 
 stage = Stage("planner", takes=PlanCase, gives="exporter")
 
@@ -34,6 +35,12 @@ async def sweep_work_folder(_: Bus, settings: Settings) -> None:
     await asyncio.to_thread(sweep, settings.work_folder)
 
 
+@stage.at_start
+async def check_structure_names(_: Bus, settings: Settings) -> None:
+    """A dictionary of names that cannot be used ends the planner here, and no plan later."""
+    await asyncio.to_thread(NameDictionary.read, settings.structure_names or SHIPPED)
+
+
 @stage
 def plan(job: PlanCase, run: Run) -> ExportResult:
     """Plan one case; the result lies under a key of this attempt."""
@@ -44,7 +51,9 @@ def plan(job: PlanCase, run: Run) -> ExportResult:
     engine = McsquareEngine(run.settings, machine, calibration)
     draft = make_plan(case, request, engine, calibration, run)
     statistics = beam_statistics(draft.manifest.beams, engine.model.reach, machine.file.delivery)
-    manifest = draft.manifest.model_copy(update={"beam_statistics": statistics})
+    names = NameDictionary.read(run.settings.structure_names or SHIPPED)
+    warnings = draft.manifest.warnings + names.warnings(case.manifest.structures)
+    manifest = draft.manifest.model_copy(update={"beam_statistics": statistics, "warnings": warnings})
     with run.timed("store"):
         result = save_result(run.objects, run.output_key("results"), replace(draft, manifest=manifest))
     return ExportResult.of(job, case_key=job.case_key, result_key=result.key)
