@@ -9,6 +9,7 @@ one after the other, on otherwise idle cores. Prints a table and, last, one JSON
 
 import argparse
 import json
+import logging
 import multiprocessing
 import os
 import resource
@@ -105,6 +106,7 @@ def opentps(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     from radiarch_standalone.phantom import write_phantom
 
     study = write_phantom(folder / "study")
+    logging.disable(logging.CRITICAL)
     _mend_launcher(MCsquareDoseCalculator, mcsquareIO)
     start = time.monotonic()
     config = DoseCalculationConfig()
