@@ -209,3 +209,11 @@ def test_a_body_is_made_only_when_it_is_asked_for(body: dict[str, Any], catalogu
     plan = _resolved(body, catalogue)
     assert plan.spec.body_from_ct is not None
     assert (plan.spec.body_from_ct.threshold_hu, plan.origins["body_from_ct"]) == (-250.0, "request")
+
+
+def test_two_beams_of_one_name_are_refused(body: dict[str, Any], catalogue: Catalogue) -> None:
+    """Dose and MU are told by beam: a reader must know which one."""
+    body["overrides"] = {"beams": [{"name": "LAO", "gantry_angle_deg": angle} for angle in (40.0, 50.0)]}
+    found = _refused(body, catalogue)
+    assert list(found) == ["overrides.beams"]
+    assert "LAO" in found["overrides.beams"][0]

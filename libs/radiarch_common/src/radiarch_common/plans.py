@@ -155,6 +155,15 @@ class PlanSpec(Model):
     iterations: int = Field(ge=1, le=5000)
     seed: int = Field(ge=1, le=2**31 - 1)
 
+    @field_validator("beams")
+    @classmethod
+    def _beams_differ(cls, beams: tuple[Beam, ...]) -> tuple[Beam, ...]:
+        names = [beam.name for beam in beams]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"beams need names of their own; more than one is called '{doubled[0]}'")
+        return beams
+
     @field_validator("derived_structures")
     @classmethod
     def _names_differ(cls, derived: tuple[DerivedStructure, ...]) -> tuple[DerivedStructure, ...]:
