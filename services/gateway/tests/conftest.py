@@ -68,6 +68,7 @@ def catalogue() -> Catalogue:
             "goals": {"type": "array"},
             "derived_structures": {"type": "array"},
             "body_from_ct": {"type": "object"},
+            "density_overrides": {"type": "array"},
             "isocentre_mm": {"type": "array"},
             "spot_spacing_mm": {"type": "number", "minimum": 3.0, "maximum": 12.0},
             "minimum_spot_mu": {"type": "number"},

@@ -217,3 +217,11 @@ def test_two_beams_of_one_name_are_refused(body: dict[str, Any], catalogue: Cata
     found = _refused(body, catalogue)
     assert list(found) == ["overrides.beams"]
     assert "LAO" in found["overrides.beams"][0]
+
+
+def test_density_overrides_are_said(body: dict[str, Any], catalogue: Catalogue) -> None:
+    assert _resolved(body, catalogue).spec.density_overrides == ()
+    body["overrides"] = {"density_overrides": [{"structure": "{target}", "hu": 40}]}
+    plan = _resolved(body, catalogue)
+    assert [(o.structure, o.hu) for o in plan.spec.density_overrides] == [("PTV", 40.0)]
+    assert plan.origins["density_overrides"] == "request"

@@ -5,19 +5,24 @@ ellipsoid's, a combination whose volumes do not add up, a name that hides a draw
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import radiarch_planner
 from pydantic import TypeAdapter, ValidationError
 from radiarch_common.case import Case, CaseDraft, CaseManifest, Reference, Structure, load_case, save_case
 from radiarch_common.contours import occupancy, volume_cc
+from radiarch_common.density import DensityOverride
 from radiarch_common.derived import DerivedStructure, drawn_sources
 from radiarch_common.errors import RefusedError
 from radiarch_common.geometry import Contour, Grid
 from radiarch_common.objects import FolderStore
 from radiarch_common.watch import QuietWatch
 from radiarch_planner.evaluation import structure_dvh
+from radiarch_planner.machine import read_calibration
+from radiarch_planner.structures.density import overridden_ct
 from radiarch_planner.structures.derived_case import DerivedCase, check_derived_target, with_derived
 
 DERIVED: TypeAdapter[DerivedStructure] = TypeAdapter(DerivedStructure)
@@ -329,3 +334,42 @@ class VoxelBodyCase(DerivedCase):
 
     def contours(self) -> dict[int, list[Contour]]:
         return {number: drawn for number, drawn in super().contours().items() if number != self.manifest.body}
+
+
+CALIBRATION = read_calibration(Path(radiarch_planner.__file__).parent / "ct_calibrations" / "ucl-toshiba")
+
+
+def test_a_density_override_replaces_the_ct_in_its_structure_alone(case: Case) -> None:
+    """The water of the case is 0 HU; voxels half inside are half changed, the later of two holds."""
+    changed, said = overridden_ct(case, CALIBRATION, [DensityOverride(structure="Box", hu=500.0)])
+    [box] = [s for s in case.manifest.structures if s.name == "Box"]
+    assert changed.sum() * GRID.voxel_volume_cc == pytest.approx(500 * 24.0, rel=0.01)
+    assert set(np.unique(changed[30])) <= {0, 250, 500} | set(range(501))
+    assert changed[30, 35, 40] == 500
+    assert changed[30, 35, 5] == 0
+    assert said == ("Density override: 24.0 cm3 of 'Box' were calculated as 500 HU.",)
+    two = [DensityOverride(structure="Box", hu=500.0), DensityOverride(structure="{body}", hu=20.0)]
+    assert overridden_ct(case, CALIBRATION, two)[0][30, 35, 40] == 20
+    assert box.volume_cc == pytest.approx(24.0)
+
+
+@pytest.mark.parametrize(
+    ("structure", "hu", "reason"),
+    [
+        ("Box", 30000.0, r"override of 'Box' is 30000 HU; the CT calibration 'ucl-toshiba' was measured from"),
+        ("GTV", 0.0, "no structure 'GTV'"),
+        ("Empty", 0.0, "'Empty', whose density is to be overridden, is empty"),
+    ],
+)
+def test_an_override_that_cannot_be_made_is_refused(case: Case, structure: str, hu: float, reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason) as refusal:
+        overridden_ct(case, CALIBRATION, [DensityOverride(structure=structure, hu=hu)])
+    assert refusal.value.hint
+
+
+def test_an_override_outside_the_body_is_refused(case: Case) -> None:
+    """There the dose is calculated in air, whatever the override says."""
+    manifest = case.manifest
+    other = manifest.model_copy(update={"body": manifest.structure("Ball").number})
+    with pytest.raises(RefusedError, match="'Far' would change nothing: it lies outside BODY"):
+        overridden_ct(DerivedCase(case, other, {}), CALIBRATION, [DensityOverride(structure="Far", hu=0.0)])

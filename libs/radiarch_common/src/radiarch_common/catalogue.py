@@ -7,6 +7,7 @@ from pydantic import Field
 from radiarch_common.plans import (
     Beam,
     BodyFromCt,
+    DensityOverride,
     DerivedStructure,
     GoalTerms,
     Identifier,
@@ -50,6 +51,7 @@ class WorkflowTemplate(Model):
     goals: tuple[GoalTemplate, ...]
     derived_structures: tuple[DerivedStructure, ...] = ()
     body_from_ct: BodyFromCt | None = None
+    density_overrides: tuple[DensityOverride, ...] = ()
     dose_grid_mm: float
     spot_spacing_mm: float
     layer_spacing_mm: float

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from radiarch_common.base import BODY, TARGET, Model, Name
 from radiarch_common.body import BodyFromCt
+from radiarch_common.density import DensityOverride
 from radiarch_common.derived import DerivedStructure, check_names
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "TARGET",
     "Beam",
     "BodyFromCt",
+    "DensityOverride",
     "DerivedStructure",
     "Goal",
     "GoalTerms",
@@ -141,6 +143,9 @@ class PlanSpec(Model):
     )
     body_from_ct: BodyFromCt | None = Field(
         default=None, description="How BODY is made where none was drawn; left out: such a structure set is refused."
+    )
+    density_overrides: tuple[DensityOverride, ...] = Field(
+        default=(), max_length=16, description="Structures calculated with HU other than the CT's."
     )
     rbe: float = Field(ge=1.0, le=1.3)
     dose_grid_mm: float = Field(ge=1.0, le=10.0)

@@ -1,36 +1,42 @@
 """The patient as the engines see it, made of a case."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from radiarch_common.case import Case
+from radiarch_common.density import DensityOverride
 from radiarch_common.errors import RefusedError
 
 from radiarch_planner.dose_grid import AIR_HU, calculation_grid, ct_on_grid, occupancy_on_grid
 from radiarch_planner.engines.base import FloatArray, Patient
 from radiarch_planner.machine import Calibration
 from radiarch_planner.memory import machine_memory_bytes, refuse_large_grid
+from radiarch_planner.structures.density import overridden_ct
 
 _TOLERATED_CC = 0.5
 """A few voxels of enamel or a clip beyond the calibration are set to its end, and said; more are refused."""
 
 
-def patient_of(case: Case, calibration: Calibration, dose_grid_mm: float) -> Patient:
-    """CT of a case on the calculation grid, within the limits of a CT calibration.
+def patient_of(
+    case: Case, calibration: Calibration, dose_grid_mm: float, overrides: Sequence[DensityOverride] = ()
+) -> Patient:
+    """CT of a case on the calculation grid, with its density overrides, within the limits of a CT calibration.
 
     Raises
     ------
     RefusedError
         If more than half a cubic centimetre is denser than the calibration was made for, or the volumes of a plan
-        on that grid do not fit into the memory.
+        on that grid do not fit into the memory; or if an override cannot be made.
     """
     manifest = case.manifest
     body = next(structure for structure in manifest.structures if structure.number == manifest.body)
     occupancy = case.occupancy(body)
     grid = calculation_grid(manifest.grid, body.grid, occupancy, dose_grid_mm)
     refuse_large_grid(manifest.grid, grid, machine_memory_bytes())
-    hu = ct_on_grid(case.ct_hu(), manifest.grid, body.grid, occupancy, grid)
-    return within_calibration(Patient(grid, hu), calibration)
+    ct_hu, changed = overridden_ct(case, calibration, overrides)
+    hu = ct_on_grid(ct_hu, manifest.grid, body.grid, occupancy, grid)
+    return within_calibration(Patient(grid, hu, changed), calibration)
 
 
 def occupancy_of(case: Case, name: str, patient: Patient) -> FloatArray:

@@ -68,7 +68,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
     with watch.timed("patient"):
         case = with_derived(case, request.spec.derived_structures, PartOf(watch, 0.0, 0.005))
         spec = spec_of_case(request.spec, case)
-        patient = patient_of(case, calibration, spec.dose_grid_mm)
+        patient = patient_of(case, calibration, spec.dose_grid_mm, spec.density_overrides)
         inside = {name: occupancy_of(case, name, patient) for name in _structures_of(spec)}
         body = occupancy_of(case, _body_name(case), patient)
         check_derived_target(case, spec.prescription.target, inside[spec.prescription.target], body, patient.grid)

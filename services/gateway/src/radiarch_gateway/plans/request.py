@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 from radiarch_common.plans import (
     BodyFromCt,
+    DensityOverride,
     DerivedStructure,
     Goal,
     Identifier,
@@ -68,6 +69,9 @@ class Overrides(Closed):
     )
     body_from_ct: BodyFromCt | None = Field(
         default=None, description="How BODY is made where none was drawn; left out: such a structure set is refused."
+    )
+    density_overrides: list[DensityOverride] | None = Field(
+        default=None, max_length=16, description="Structures calculated with HU other than the CT's."
     )
     spot_spacing_mm: Annotated[float, SPEC["spot_spacing_mm"]] | None = None
     layer_spacing_mm: Annotated[float, SPEC["layer_spacing_mm"]] | None = None

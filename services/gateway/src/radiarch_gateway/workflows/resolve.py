@@ -12,6 +12,7 @@ from radiarch_common.catalogue import (
     WorkflowEntry,
     WorkflowTemplate,
 )
+from radiarch_common.density import DensityOverride
 from radiarch_common.derived import DerivedStructure, named_for
 from radiarch_common.plans import TARGET, Origin, PlanSpec, ResolvedPlan
 from radiarch_common.settings import Settings
@@ -110,6 +111,8 @@ def _spec_values(
     values["derived_structures"] = _derived(overrides, template, asked.target)
     origins["derived_structures"] = "workflow" if overrides.derived_structures is None else "request"
     choose("body_from_ct", overrides.body_from_ct, template.body_from_ct, "workflow")
+    densities = _densities(overrides.density_overrides, asked.target)
+    choose("density_overrides", densities, _densities(template.density_overrides, asked.target), "workflow")
     choose("dose_grid_mm", request.dose_grid_mm, template.dose_grid_mm, "workflow")
     choose("minimum_spot_mu", overrides.minimum_spot_mu, machine.minimum_spot_mu, "machine")
     for name in SCALARS:
@@ -152,6 +155,12 @@ def _derived(overrides: Overrides, template: WorkflowTemplate, target: str) -> t
     names = {structure.name for structure in asked}
     kept = tuple(structure for structure in template.derived_structures if structure.name not in names)
     return tuple(named_for(structure, {TARGET: target}) for structure in asked + kept)
+
+
+def _densities(asked: Sequence[DensityOverride] | None, target: str) -> list[DensityOverride] | None:
+    if asked is None:
+        return None
+    return [o.model_copy(update={"structure": _structure(o.structure, target)}) for o in asked]
 
 
 def _from_template(request: PlanRequest, template: WorkflowTemplate) -> list[dict[str, Any]]:
