@@ -12,20 +12,19 @@ from radiarch_common.plans import (
     GoalTerms,
     Identifier,
     Model,
-    Name,
     Normalisation,
+    ObjectiveTerms,
+    Optimisation,
     Pinned,
+    Robustness,
     Sha256,
 )
 
 
-class ObjectiveTemplate(Model):
+class ObjectiveTemplate(ObjectiveTerms):
     """An objective relative to the prescription; ``structure`` may be ``{target}`` or ``{body}``."""
 
-    structure: Name
-    kind: Literal["DMin", "DMax", "DMean", "DUniform"]
     dose_percent: float = Field(ge=0, le=200, description="Of the prescribed dose.")
-    weight: float = Field(default=1.0, gt=0, le=1e6)
 
 
 class GoalTemplate(GoalTerms):
@@ -59,6 +58,10 @@ class WorkflowTemplate(Model):
     primaries_per_spot: int
     primaries_final: int
     batches: int
+    uncertainty_percent: float | None = None
+    optimisation: Optimisation = "all beams together"
+    robustness: Robustness | None = None
+    let_map: bool = False
     iterations: int
     seed: int
 
@@ -88,6 +91,7 @@ class MachineEntry(Model):
     maximum_energy_mev: float
     minimum_spot_mu: float
     maximum_spot_mu: float
+    range_shifters: tuple[Identifier, ...] = ()
 
     @property
     def pinned(self) -> Pinned:

@@ -8,6 +8,7 @@ from radiarch_common.base import BODY, TARGET, Model, Name
 from radiarch_common.body import BodyFromCt
 from radiarch_common.density import DensityOverride
 from radiarch_common.derived import DerivedStructure, check_names
+from radiarch_common.robustness import Robustness
 
 __all__ = [
     "BODY",
@@ -24,11 +25,14 @@ __all__ = [
     "Name",
     "Normalisation",
     "Objective",
+    "ObjectiveKind",
+    "Optimisation",
     "Origin",
     "Pinned",
     "PlanSpec",
     "Prescription",
     "ResolvedPlan",
+    "Robustness",
     "Sha256",
     "Uid",
 ]
@@ -42,6 +46,8 @@ Normalisation = Annotated[
 Metric = Annotated[
     str, StringConstraints(pattern=r"^(DC?[0-9.]+(%|cc)\[Gy\]|C?V[0-9.]+Gy\[(%|cc)\]|(Mean|Max|Min)\[Gy\])$")
 ]
+ObjectiveKind = Literal["DMin", "DMax", "DMean", "DUniform", "DVHMin", "DVHMax"]
+Optimisation = Literal["all beams together", "each beam alone"]
 Origin = Literal["request", "workflow", "machine", "deployment", "case"]
 
 
@@ -67,20 +73,43 @@ class Prescription(Model):
 
 
 class Beam(Model):
-    """One beam direction; angles in degrees, IEC 61217."""
+    """One beam direction; angles in degrees, IEC 61217.
+
+    ``range_shifter`` is the id of one of the machine's, ``none``, or ``auto``: the thinnest that lets the beam reach
+    the shallowest part of the target, and none where none is needed. The result says which it was.
+    """
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=16, pattern=r"^[A-Za-z0-9 _.+-]+$")]
     gantry_angle_deg: float = Field(ge=0, lt=360)
     couch_angle_deg: float = Field(default=0.0, ge=0, lt=360)
+    range_shifter: Identifier = "auto"
 
 
-class Objective(Model):
-    """One term of the cost: quadratic, averaged over the structure's volume."""
+class ObjectiveTerms(Model):
+    """What every objective says, absolute or relative to the prescription.
+
+    ``DVHMin`` and ``DVHMax`` need ``volume_percent``: at least (at most) that share of the structure shall receive
+    the dose. A ``robust`` objective is looked at in every scenario of the plan's robustness.
+    """
 
     structure: Name
-    kind: Literal["DMin", "DMax", "DMean", "DUniform"]
-    dose_gy_rbe: float = Field(ge=0, le=200)
+    kind: ObjectiveKind
     weight: float = Field(default=1.0, gt=0, le=1e6)
+    volume_percent: float | None = Field(default=None, gt=0, lt=100)
+    robust: bool = False
+
+    @model_validator(mode="after")
+    def _volume_where_it_is_needed(self) -> Self:
+        if self.kind.startswith("DVH") != (self.volume_percent is not None):
+            needs = "needs a volume_percent" if self.volume_percent is None else "takes no volume_percent"
+            raise ValueError(f"an objective {self.kind} {needs}")
+        return self
+
+
+class Objective(ObjectiveTerms):
+    """One term of the cost: quadratic, averaged over the structure's volume."""
+
+    dose_gy_rbe: float = Field(ge=0, le=200)
 
 
 class GoalTerms(Model):
@@ -129,6 +158,13 @@ class PlanSpec(Model):
         Protons simulated per beam for the final dose, over all its batches.
     batches
         Seeded batches per beam of the final dose; the statistical uncertainty is taken from them.
+    uncertainty_percent
+        Aim of the final dose: batches are added until the statistical uncertainty in the target is no larger, or
+        ``primaries_final`` are used up. ``None``: all of ``primaries_final`` are simulated.
+    optimisation
+        ``each beam alone`` gives every beam an equal share of the dose, optimised without the others.
+    let_map
+        Whether the dose-averaged LET is scored beside the final dose.
     minimum_spot_mu, maximum_spot_mu
         Per fraction.
     """
@@ -157,6 +193,10 @@ class PlanSpec(Model):
     primaries_per_spot: int = Field(ge=50, le=1_000_000)
     primaries_final: int = Field(ge=10_000, le=1_000_000_000)
     batches: int = Field(ge=10, le=100)
+    uncertainty_percent: float | None = Field(default=None, ge=0.2, le=20.0)
+    optimisation: Optimisation = "all beams together"
+    robustness: Robustness | None = None
+    let_map: bool = False
     iterations: int = Field(ge=1, le=5000)
     seed: int = Field(ge=1, le=2**31 - 1)
 

@@ -6,6 +6,7 @@ Layout in the object store, under a key of the attempt that wrote it::
     .../dose_gy.nrrd                    float32, physical dose to medium, Gy, sum of all fractions
     .../dose_gy_rbe.nrrd                float32, Gy(RBE), sum of all fractions
     .../uncertainty_gy.nrrd             float32, standard error of dose_gy, 1 sigma, Gy
+    .../let_kev_um.nrrd                 float32, dose-averaged LET, keV/um; only when it was asked for
     .../structures/<number>.nrrd        uint8, share of each voxel inside a derived structure, in 1/255
 
 ``result.json`` is written last. ``digest`` covers everything that was computed and nothing that was
@@ -26,6 +27,7 @@ from radiarch_common.geometry import Grid
 from radiarch_common.objects import ObjectStore
 from radiarch_common.plans import Goal, Model, ResolvedPlan, Sha256
 from radiarch_common.quality import BeamStatistics, PlanIndices
+from radiarch_common.robustness import Scenario
 from radiarch_common.volumes import from_nrrd, to_nrrd
 
 RESULT_LAYOUT = 1
@@ -53,6 +55,23 @@ class Layer(Model):
     spot_fwhm_mm: tuple[float, float]
 
 
+class BeamRangeShifter(Model):
+    """A range shifter that stays in a beam for all its layers.
+
+    Attributes
+    ----------
+    wet_mm
+        Water-equivalent thickness.
+    isocentre_distance_mm
+        From the isocentre to its downstream edge.
+    """
+
+    id: str
+    description: str
+    wet_mm: float = Field(gt=0)
+    isocentre_distance_mm: float = Field(gt=0)
+
+
 class ResultBeam(Model):
     """One beam as planned; angles in degrees, IEC 61217; layers by falling energy."""
 
@@ -63,6 +82,7 @@ class ResultBeam(Model):
     isocentre_mm: tuple[float, float, float]
     virtual_source_axis_distances_mm: tuple[float, float]
     nozzle_isocentre_distance_mm: float
+    range_shifter: BeamRangeShifter | None = None
     layers: tuple[Layer, ...]
 
     @property
@@ -118,8 +138,29 @@ class Uncertainty(Model):
     batches: int
 
 
+class ScenarioResult(Model):
+    """What a plan is worth when the treatment differs from it.
+
+    ``metrics`` are by structure and grammar, like those of the DVH: those of every structure with a goal, and of the
+    target. ``uncertainty_percent`` is the statistical uncertainty of this scenario's own dose.
+    """
+
+    scenario: Scenario
+    metrics: dict[str, dict[str, float]]
+    goals: tuple[GoalResult, ...]
+    uncertainty_percent: float
+
+
+class StructureLet(Model):
+    """Dose-averaged LET of one structure, keV/um: mean over its voxels that receive dose, weighted by dose."""
+
+    structure: str
+    mean_kev_um: float
+    maximum_kev_um: float
+
+
 class Provenance(Model):
-    """What made this result."""
+    """What made this result. ``primaries_final`` is what was simulated per beam."""
 
     case_sha256: Sha256
     software: dict[str, str]
@@ -152,6 +193,8 @@ class ResultManifest(Model):
     indices: PlanIndices | None = None
     beam_statistics: tuple[BeamStatistics, ...] = ()
     objective_course: tuple[float, ...]
+    scenarios: tuple[ScenarioResult, ...] = Field(default=(), description="The nominal one first.")
+    let: tuple[StructureLet, ...] = ()
     provenance: Provenance
     structures: tuple[Structure, ...] = Field(default=(), description="Those that were derived for the plan.")
     warnings: tuple[str, ...] = ()
@@ -175,6 +218,7 @@ class ResultDraft:
     uncertainty_gy: npt.NDArray[np.float32]
     occupancy: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict[int, npt.NDArray[np.uint8]])
     """Of the manifest's structures, by number: in 1/255, (z, y, x) on the structure's own grid."""
+    let_kev_um: npt.NDArray[np.float32] | None = None
 
 
 class Result:
@@ -203,6 +247,10 @@ class Result:
         """Standard error of ``dose_gy``, 1 sigma: shape (z, y, x), float32, Gy."""
         return self._array("uncertainty_gy.nrrd")
 
+    def let_kev_um(self) -> npt.NDArray[np.float32] | None:
+        """Dose-averaged LET: shape (z, y, x), float32, keV/um; ``None`` when it was not asked for."""
+        return self._array("let_kev_um.nrrd") if "let_kev_um.nrrd" in self.manifest.digests else None
+
     def occupancy(self, structure: Structure) -> npt.NDArray[np.float32]:
         """Share of each voxel of ``structure.grid`` inside a derived structure: shape (z, y, x), float32, 0..1."""
         return self._array(f"structures/{structure.number}.nrrd").astype(np.float32) / np.float32(255)
@@ -219,6 +267,9 @@ def save_result(objects: ObjectStore, key: str, draft: ResultDraft) -> Result:
         name: objects.put(f"{key}/{name}", to_nrrd(array.astype(np.float32, copy=False), draft.manifest.grid, "Gy"))
         for name, array in arrays.items()
     }
+    if draft.let_kev_um is not None:
+        data = to_nrrd(draft.let_kev_um.astype(np.float32, copy=False), draft.manifest.grid, "keV/um")
+        digests["let_kev_um.nrrd"] = objects.put(f"{key}/let_kev_um.nrrd", data)
     for structure in draft.manifest.structures:
         name = f"structures/{structure.number}.nrrd"
         data = to_nrrd(draft.occupancy[structure.number], structure.grid, "fraction / 255")

@@ -12,8 +12,8 @@ from radiarch_common.plans import Pinned, PlanSpec
 from radiarch_planner.machine import Calibration, Machine, digest, read_calibration, read_machine
 
 _HERE = Path(__file__).parent
-_NOT_OVERRIDDEN = ("prescription", "dose_grid_mm", "rbe", "maximum_spot_mu")
-"""Asked for beside the overrides, or not at all: the RBE is the workflow's, the largest spot the machine's."""
+_NOT_OVERRIDDEN = ("prescription", "dose_grid_mm", "rbe")
+"""Asked for beside the overrides, or not at all: the RBE is the workflow's."""
 
 
 class CatalogueMismatchError(UnavailableError):

@@ -6,18 +6,19 @@
 | DMax | square of what is above it |
 | DUniform | square of the difference from it |
 | DMean | square of what the mean is above it |
+| DVHMin | square of what is missing, of the hottest part of ``volume_percent`` |
+| DVHMax | square of what is above it, but of the hottest part of ``volume_percent`` |
 
 Doses are in Gy(RBE), sum of all fractions. A voxel that is half inside a structure counts half.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from radiarch_common.errors import RefusedError
-from radiarch_common.plans import Objective
+from radiarch_common.plans import Objective, ObjectiveKind
 
 from radiarch_planner.cumulative import CumulativeDose
 
@@ -81,10 +82,11 @@ class Region:
 class Term:
     """One objective on the rows of the beamlets."""
 
-    kind: Literal["DMin", "DMax", "DMean", "DUniform"]
+    kind: ObjectiveKind
     dose_gy_rbe: float
     weight: float
     region: Region
+    volume_percent: float | None = None
 
     def add_to(self, gradient: FloatArray, dose_gy_rbe: npt.NDArray[np.float32]) -> float:
         """Cost of a dose; its derivative by the dose of each row is added to ``gradient``.
@@ -105,17 +107,30 @@ class Term:
         away = self._away(dose_gy_rbe[rows].astype(np.float64))
         pull = away * weights
         # Rows that were left out hold no dose: what DMin and DUniform miss there is a constant.
-        missed = max(1.0 - float(np.sum(weights)), 0.0) * float(self._away(np.zeros(1))[0]) ** 2
+        missed = max(1.0 - float(np.sum(weights)), 0.0) * self._missed() ** 2
         gradient[rows] += (2 * self.weight) * pull
         return self.weight * (float(np.sum(pull * away)) + missed)
 
+    def _missed(self) -> float:
+        return -self.dose_gy_rbe if self.kind in ("DMin", "DUniform") else 0.0
+
     def _away(self, dose_gy_rbe: FloatArray) -> FloatArray:
         away = dose_gy_rbe - self.dose_gy_rbe
-        if self.kind == "DMin":
-            return np.minimum(away, 0.0, out=away)
-        if self.kind == "DMax":
-            return np.maximum(away, 0.0, out=away)
+        if self.kind in ("DMin", "DVHMin"):
+            np.minimum(away, 0.0, out=away)
+        elif self.kind in ("DMax", "DVHMax"):
+            np.maximum(away, 0.0, out=away)
+        if self.volume_percent is not None:
+            # What counts is between the dose asked for and the dose that the volume receives now.
+            edge = self._dose_at(dose_gy_rbe, self.volume_percent / 100.0)
+            away[dose_gy_rbe < edge if self.kind == "DVHMin" else dose_gy_rbe > edge] = 0.0
         return away
+
+    def _dose_at(self, dose_gy_rbe: FloatArray, volume: float) -> float:
+        """The dose that the hottest share of the structure's volume receives at least."""
+        order = np.argsort(dose_gy_rbe)[::-1]
+        place = int(np.searchsorted(np.cumsum(self.region.weights[order]), volume))
+        return float(dose_gy_rbe[order[place]]) if place < len(order) else 0.0
 
 
 def voxels_needed(occupancies: Sequence[ShareArray]) -> IndexArray:
@@ -156,4 +171,4 @@ def terms_of(
     regions = {
         name: Region.of(name, occupancies[name], voxels) for name in dict.fromkeys(o.structure for o in objectives)
     }
-    return tuple(Term(o.kind, o.dose_gy_rbe, o.weight, regions[o.structure]) for o in objectives)
+    return tuple(Term(o.kind, o.dose_gy_rbe, o.weight, regions[o.structure], o.volume_percent) for o in objectives)

@@ -1,7 +1,7 @@
 """The way of a plan: patient, spots, beamlets, optimum, deliverable spots, final dose, what it is worth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
@@ -188,7 +188,8 @@ def _normalised(
     scaled = tuple(_scaled(beam, scale) for beam in beams)
     mu = [mu for beam in scaled for layer in beam.layers for mu in layer.mu]
     if spec.minimum_spot_mu <= min(mu) and max(mu) <= spec.maximum_spot_mu:
-        return scaled, FinalDose(dose.dose_gy * np.float32(scale), dose.uncertainty_gy * np.float32(scale))
+        factor = np.float32(scale)
+        return scaled, replace(dose, dose_gy=dose.dose_gy * factor, uncertainty_gy=dose.uncertainty_gy * factor)
     beams = engine.beams(placement, SpotLimits.of(spec).written(spots.mu, scale))
     return beams, _final_dose(planning, beams, watch)
 
@@ -196,7 +197,7 @@ def _normalised(
 def _final_dose(planning: Planning, beams: tuple[ResultBeam, ...], watch: Watch) -> FinalDose:
     """Dose inside BODY. Around it is air, in whose little mass a few protons are noise hotter than any target."""
     dose = planning.engine.final_dose(planning.patient, beams, planning.spec, watch)
-    return FinalDose(dose.dose_gy * planning.body, dose.uncertainty_gy * planning.body)
+    return replace(dose, dose_gy=dose.dose_gy * planning.body, uncertainty_gy=dose.uncertainty_gy * planning.body)
 
 
 def _scaled(beam: ResultBeam, scale: float) -> ResultBeam:

@@ -12,8 +12,10 @@ from radiarch_common.plans import (
     Name,
     Normalisation,
     Objective,
+    Optimisation,
     PlanSpec,
     Prescription,
+    Robustness,
     Uid,
 )
 
@@ -47,6 +49,10 @@ class BeamRequest(Closed):
     )
     gantry_angle_deg: float = Field(ge=0, lt=360)
     couch_angle_deg: float = Field(default=0.0, ge=0, lt=360)
+    range_shifter: Identifier = Field(
+        default="auto",
+        description="`auto` (the thinnest that is needed, if any), `none`, or the id of one of the machine's.",
+    )
 
 
 class Overrides(Closed):
@@ -79,9 +85,22 @@ class Overrides(Closed):
     minimum_spot_mu: Annotated[float, SPEC["minimum_spot_mu"]] | None = Field(
         default=None, description="Per fraction; not below what the machine can deliver."
     )
+    maximum_spot_mu: Annotated[float, SPEC["maximum_spot_mu"]] | None = Field(
+        default=None, description="Per fraction; not above what the machine can deliver."
+    )
+    optimisation: Optimisation | None = None
+    robustness: Robustness | None = Field(
+        default=None, description="Errors of setup and range: robust objectives and all goals are looked at under them."
+    )
     primaries_per_spot: Annotated[int, SPEC["primaries_per_spot"]] | None = None
     primaries_final: Annotated[int, SPEC["primaries_final"]] | None = None
     batches: Annotated[int, SPEC["batches"]] | None = None
+    uncertainty_percent: Annotated[float, Field(ge=0.2, le=20.0)] | None = Field(
+        default=None,
+        description="Batches are added until the statistical uncertainty in the target is no larger, or "
+        "primaries_final are used up.",
+    )
+    let_map: bool | None = Field(default=None, description="Score the dose-averaged LET beside the final dose.")
     iterations: Annotated[int, SPEC["iterations"]] | None = None
     seed: Annotated[int, SPEC["seed"]] | None = None
 

@@ -29,6 +29,10 @@ SCALARS = (
     "primaries_per_spot",
     "primaries_final",
     "batches",
+    "uncertainty_percent",
+    "optimisation",
+    "robustness",
+    "let_map",
     "iterations",
     "seed",
 )
@@ -47,6 +51,7 @@ def resolve(request: PlanRequest, catalogue: Catalogue, settings: Settings) -> R
     template = workflow.entry.template
     errors = schema_errors(request.overrides, workflow.entry.overrides_schema)
     errors += _spot_errors(request.overrides, machine.entry)
+    errors += _range_shifter_errors(request.overrides, machine.entry)
     if errors:
         raise InvalidRequestError(errors)
     values, origins = _spec_values(request, template, machine.entry)
@@ -81,15 +86,34 @@ def _named(
 
 
 def _spot_errors(overrides: Overrides, machine: MachineEntry) -> list[FieldError]:
-    asked = overrides.minimum_spot_mu
-    if asked is None or machine.minimum_spot_mu <= asked < machine.maximum_spot_mu:
-        return []
+    least, most = overrides.minimum_spot_mu, overrides.maximum_spot_mu
+    found: list[FieldError] = []
+    low, high = machine.minimum_spot_mu, machine.maximum_spot_mu
+    if least is not None and not low <= least < (most or high):
+        found.append(_spot_error("minimum", least, machine, f"from {low:g} to below {most or high:g} MU"))
+    if most is not None and not (least or low) < most <= high:
+        found.append(_spot_error("maximum", most, machine, f"from above {least or low:g} to {high:g} MU"))
+    return found
+
+
+def _spot_error(which: str, asked: float, machine: MachineEntry, allowed: str) -> FieldError:
+    return FieldError(
+        field=f"overrides.{which}_spot_mu",
+        message=f"{asked:g} MU is not what machine '{machine.id}' can deliver.",
+        allowed=allowed,
+    )
+
+
+def _range_shifter_errors(overrides: Overrides, machine: MachineEntry) -> list[FieldError]:
+    known = ("auto", "none", *machine.range_shifters)
     return [
         FieldError(
-            field="overrides.minimum_spot_mu",
-            message=f"{asked:g} MU is not what machine '{machine.id}' can deliver.",
-            allowed=f"from {machine.minimum_spot_mu:g} to below {machine.maximum_spot_mu:g} MU",
+            field=f"overrides.beams.{place}.range_shifter",
+            message=f"Machine '{machine.id}' has no range shifter '{beam.range_shifter}'.",
+            allowed="one of: " + ", ".join(known),
         )
+        for place, beam in enumerate(overrides.beams or ())
+        if beam.range_shifter not in known
     ]
 
 
@@ -97,8 +121,8 @@ def _spec_values(
     request: PlanRequest, template: WorkflowTemplate, machine: MachineEntry
 ) -> tuple[dict[str, Any], dict[str, Origin]]:
     asked, overrides = request.prescription, request.overrides
-    values: dict[str, Any] = {"rbe": template.rbe, "maximum_spot_mu": machine.maximum_spot_mu}
-    origins: dict[str, Origin] = {"rbe": "workflow", "maximum_spot_mu": "machine"}
+    values: dict[str, Any] = {"rbe": template.rbe}
+    origins: dict[str, Origin] = {"rbe": "workflow"}
 
     def choose(name: str, requested: object, otherwise: object, origin: Origin) -> None:
         values[name] = otherwise if requested is None else requested
@@ -115,6 +139,7 @@ def _spec_values(
     choose("density_overrides", densities, _densities(template.density_overrides, asked.target), "workflow")
     choose("dose_grid_mm", request.dose_grid_mm, template.dose_grid_mm, "workflow")
     choose("minimum_spot_mu", overrides.minimum_spot_mu, machine.minimum_spot_mu, "machine")
+    choose("maximum_spot_mu", overrides.maximum_spot_mu, machine.maximum_spot_mu, "machine")
     for name in SCALARS:
         choose(name, getattr(overrides, name), getattr(template, name), "workflow")
     values["prescription"] = {
@@ -167,10 +192,9 @@ def _from_template(request: PlanRequest, template: WorkflowTemplate) -> list[dic
     asked = request.prescription
     return [
         {
+            **objective.model_dump(exclude={"dose_percent"}),
             "structure": _structure(objective.structure, asked.target),
-            "kind": objective.kind,
             "dose_gy_rbe": _percent(objective.dose_percent, asked.dose_gy_rbe),
-            "weight": objective.weight,
         }
         for objective in template.objectives
     ]

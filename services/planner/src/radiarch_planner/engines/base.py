@@ -4,6 +4,7 @@ The order of the elements (spots of a proton plan) of a ``Placement`` is the ord
 beamlets and of the MU vector: beam by beam, layer by layer by falling energy, spot by spot.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from radiarch_common.geometry import Grid
 from radiarch_common.plans import Beam, PlanSpec
 from radiarch_common.result import ResultBeam
+from radiarch_common.robustness import NOMINAL, Scenario
 from radiarch_common.watch import Watch
 from scipy.sparse import csc_matrix
 
@@ -86,10 +88,26 @@ class FinalDose:
         Physical dose to medium: shape (z, y, x), float32, Gy.
     uncertainty_gy
         Standard error of ``dose_gy``, 1 sigma, from the spread of the batches: same shape, float32, Gy.
+    batches, primaries
+        Simulated for each beam: batches, and protons over all of them.
+    let_kev_um
+        Dose-averaged LET when the spec asks for it: same shape, float32, keV/um; 0 where there is no dose.
     """
 
     dose_gy: FloatArray
     uncertainty_gy: FloatArray
+    batches: int
+    primaries: int
+    let_kev_um: FloatArray | None = None
+
+
+Enough = Callable[[FinalDose], int]
+"""Told a final dose so far, says how many more batches of each beam are wanted; 0 when it is enough."""
+
+
+def all_of_it(_: FinalDose) -> int:
+    """No batches beyond those of the spec."""
+    return 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +151,13 @@ class Engine(Protocol):
         ...
 
     def beamlets(
-        self, patient: Patient, placement: Placement, rows: npt.NDArray[np.int64], spec: PlanSpec, watch: Watch
+        self,
+        patient: Patient,
+        placement: Placement,
+        rows: npt.NDArray[np.int64],
+        spec: PlanSpec,
+        watch: Watch,
+        scenario: Scenario = NOMINAL,
     ) -> csc_matrix:
         """Dose of each element in the voxels asked for.
 
@@ -141,6 +165,8 @@ class Engine(Protocol):
         ----------
         rows
             Flat indices (C order of (z, y, x)) of voxels of ``patient.grid``, rising.
+        scenario
+            Error under which the beams are delivered; its noise is that of the other scenarios.
 
         Returns
         -------
@@ -158,8 +184,20 @@ class Engine(Protocol):
         """
         ...
 
-    def final_dose(self, patient: Patient, beams: tuple[ResultBeam, ...], spec: PlanSpec, watch: Watch) -> FinalDose:
-        """Dose of exactly these beams over ``spec.prescription.fractions`` fractions."""
+    def final_dose(
+        self,
+        patient: Patient,
+        beams: tuple[ResultBeam, ...],
+        spec: PlanSpec,
+        watch: Watch,
+        scenario: Scenario = NOMINAL,
+        enough: Enough = all_of_it,
+    ) -> FinalDose:
+        """Dose of exactly these beams over ``spec.prescription.fractions`` fractions.
+
+        ``spec.batches`` batches of each beam hold ``spec.primaries_final`` protons together; then ``enough`` is
+        asked for more of the same size, until it wants none.
+        """
         ...
 
     def beamlet_seconds(self, patient: Patient, placement: Placement, spec: PlanSpec) -> float:

@@ -4,13 +4,14 @@ A beam's folder holds CT, calibration, beam data and, for the final dose, the pl
 its configuration, and for a block its plan, and takes its output.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from radiarch_common.geometry import Grid
 from radiarch_common.result import ResultBeam
+from radiarch_common.robustness import Scenario
 
 from radiarch_planner.engines import opentps_adapter as opentps
 from radiarch_planner.engines.base import FloatArray, Patient
@@ -28,11 +29,19 @@ _HALO_SIGMAS = 3.0
 
 @dataclass(frozen=True)
 class Physics:
-    """What a simulation assumes; ``nuclear`` interactions are off only to compare with tables."""
+    """What a simulation assumes; ``nuclear`` interactions are off only to compare with tables.
+
+    ``density_factor`` multiplies every mass density of the calibration.
+    """
 
     model: BeamModel
     calibration: Calibration
     nuclear: bool
+    density_factor: float = 1.0
+
+    def under(self, scenario: Scenario) -> "Physics":
+        """The same physics with the range error of a scenario."""
+        return replace(self, density_factor=self.density_factor * (1.0 + scenario.range_percent / 100.0))
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,8 @@ class BeamInputs:
     ----------
     low
         Voxel index (x, y, z) on the patient's grid where ``grid`` starts.
+    isocentre_mm
+        Where the beam's isocentre lies in the patient under the scenario: LPS, mm.
     image
         OpenTPS' image of that part, which its plan writer asks for.
     """
@@ -50,6 +61,7 @@ class BeamInputs:
     folder: Path
     grid: Grid
     low: tuple[int, int, int]
+    isocentre_mm: tuple[float, float, float]
     image: opentps.Image
     physics: Physics
 
@@ -77,9 +89,10 @@ def write_inputs(
     place = (slice(low[2], low[2] + size[2]), slice(low[1], low[1] + size[1]), slice(low[0], low[0] + size[0]))
     image = opentps.image(patient.ct_hu[place], grid.origin_mm, grid.spacing_mm)
     opentps.write_ct(image, folder / "CT.mhd")
-    opentps.write_scanner(physics.calibration.tables, scanner)
+    opentps.write_scanner(physics.calibration.tables, scanner, physics.density_factor)
     opentps.write_beam_data(physics.model.data, folder / "bdl.txt")
-    return BeamInputs(folder, grid, low, image, physics)
+    x, y, z = (float(value) for value in frame.isocentre_mm)
+    return BeamInputs(folder, grid, low, (x, y, z), image, physics)
 
 
 def crop_box(
@@ -111,7 +124,7 @@ def write_block(inputs: BeamInputs, block: Block) -> Path:
         for layer in block.layers
     ]
     angles = (block.beam.gantry_angle_deg, block.beam.couch_angle_deg)
-    opentps.write_plan(inputs.image, angles, block.isocentre_mm, spots, folder / "plan.txt")
+    opentps.write_plan(inputs.image, angles, inputs.isocentre_mm, spots, folder / "plan.txt")
     _write_config(
         inputs,
         folder,
@@ -136,7 +149,7 @@ def write_beam_plan(inputs: BeamInputs, beam: ResultBeam) -> None:
         for layer in beam.layers
     ]
     angles = (beam.gantry_angle_deg, beam.couch_angle_deg)
-    opentps.write_plan(inputs.image, angles, beam.isocentre_mm, spots, inputs.folder / "plan.txt")
+    opentps.write_plan(inputs.image, angles, inputs.isocentre_mm, spots, inputs.folder / "plan.txt")
 
 
 def write_batch(inputs: BeamInputs, index: int, seed: int, primaries: int) -> Path:

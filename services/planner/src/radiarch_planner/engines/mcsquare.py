@@ -13,12 +13,22 @@ import numpy as np
 import numpy.typing as npt
 from radiarch_common.plans import PlanSpec
 from radiarch_common.result import Layer, ResultBeam
+from radiarch_common.robustness import NOMINAL, Scenario
 from radiarch_common.settings import Settings
 from radiarch_common.watch import Watch
 from scipy.sparse import csc_matrix
 
 from radiarch_planner.engines import opentps_adapter as opentps
-from radiarch_planner.engines.base import EngineBuild, FinalDose, FloatArray, Patient, PlacedBeam, Placement
+from radiarch_planner.engines.base import (
+    EngineBuild,
+    Enough,
+    FinalDose,
+    FloatArray,
+    Patient,
+    PlacedBeam,
+    Placement,
+    all_of_it,
+)
 from radiarch_planner.engines.blocks import Block, blocks_of, seed_of
 from radiarch_planner.engines.build import prepare_build
 from radiarch_planner.engines.folders import own_folder
@@ -97,7 +107,13 @@ class McsquareEngine:
         return table[np.clip(nearest, 0, len(table) - 1)]
 
     def beamlets(
-        self, patient: Patient, placement: Placement, rows: npt.NDArray[np.int64], spec: PlanSpec, watch: Watch
+        self,
+        patient: Patient,
+        placement: Placement,
+        rows: npt.NDArray[np.int64],
+        spec: PlanSpec,
+        watch: Watch,
+        scenario: Scenario = NOMINAL,
     ) -> csc_matrix:
         """See ``Engine.beamlets``."""
         pace = Pace(watch, "Beamlets", self.beamlet_seconds(patient, placement, spec))
@@ -105,7 +121,7 @@ class McsquareEngine:
         with watch.timed("beamlets"), own_folder(self._work_folder) as folder:
             pieces: list[partial[Columns]] = []
             for placed in placement.beams:
-                inputs = self._inputs(folder, patient, placed)
+                inputs = self._inputs(folder, patient, placed, scenario)
                 lookup = _lookup_of(inputs, patient, rows)
                 blocks = blocks_of(placed, spec.seed, spec.primaries_per_spot)
                 pieces += [partial(self._block, inputs, lookup, block) for block in blocks]
@@ -124,22 +140,36 @@ class McsquareEngine:
             start += placed.count
         return tuple(beams)
 
-    def final_dose(self, patient: Patient, beams: tuple[ResultBeam, ...], spec: PlanSpec, watch: Watch) -> FinalDose:
+    def final_dose(
+        self,
+        patient: Patient,
+        beams: tuple[ResultBeam, ...],
+        spec: PlanSpec,
+        watch: Watch,
+        scenario: Scenario = NOMINAL,
+        enough: Enough = all_of_it,
+    ) -> FinalDose:
         """See ``Engine.final_dose``."""
         pace = Pace(watch, "Final dose", self.final_seconds(patient, spec))
         primaries = ceil(spec.primaries_final / spec.batches)
         with watch.timed("final dose"), own_folder(self._work_folder) as folder:
-            inputs = [self._plan_inputs(folder, patient, beam) for beam in beams if beam.layers]
+            inputs = [self._plan_inputs(folder, patient, beam, scenario) for beam in beams if beam.layers]
             scales = [self._gy(beam) * spec.prescription.fractions for beam in beams if beam.layers]
             numbers = [beam.number for beam in beams if beam.layers]
-            tally = DoseTally(patient.grid.shape, spec.batches, [part.slices for part in inputs], scales)
-            pieces = [
-                partial(self._batch, part, index, seed_of(spec.seed, "final dose", number, index), primaries)
-                for part, number in zip(inputs, numbers, strict=True)
-                for index in range(spec.batches)
-            ]
-            self._pool.run(pieces, watch, pace.tell, tally.add)
-        return tally.dose()
+            tally = DoseTally(patient.grid.shape, [part.slices for part in inputs], scales)
+            done, more = 0, spec.batches
+            while True:
+                pieces = [
+                    partial(self._batch, part, index, seed_of(spec.seed, "final dose", number, index), primaries)
+                    for part, number in zip(inputs, numbers, strict=True)
+                    for index in range(done, done + more)
+                ]
+                self._pool.run(pieces, watch, pace.tell, partial(tally.add_piece, more))
+                done += more
+                dose = FinalDose(*tally.dose(), done, done * primaries)
+                more = enough(dose)
+                if not more:
+                    return dose
 
     def beamlet_seconds(self, patient: Patient, placement: Placement, spec: PlanSpec) -> float:
         """See ``Engine.beamlet_seconds``."""
@@ -177,21 +207,27 @@ class McsquareEngine:
         shutil.rmtree(folder)
         return dose
 
-    def _inputs(self, folder: Path, patient: Patient, placed: PlacedBeam) -> BeamInputs:
-        frame = BeamFrame.of(
-            placed.isocentre_mm, placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg, self.model.reach.source_mm
-        )
+    def _inputs(self, folder: Path, patient: Patient, placed: PlacedBeam, scenario: Scenario) -> BeamInputs:
+        frame = self._frame(placed.isocentre_mm, placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg, scenario)
         spots = np.concatenate([layer.xy_mm for layer in placed.layers])
         halo_mm = self._halo_mm([layer.energy_mev for layer in placed.layers])
-        return write_inputs(folder / f"beam-{placed.number}", patient, frame, spots, halo_mm, self._physics)
+        physics = self._physics.under(scenario)
+        return write_inputs(folder / f"beam-{placed.number}", patient, frame, spots, halo_mm, physics)
 
-    def _plan_inputs(self, folder: Path, patient: Patient, beam: ResultBeam) -> BeamInputs:
-        frame = BeamFrame.of(beam.isocentre_mm, beam.gantry_angle_deg, beam.couch_angle_deg, self.model.reach.source_mm)
+    def _plan_inputs(self, folder: Path, patient: Patient, beam: ResultBeam, scenario: Scenario) -> BeamInputs:
+        frame = self._frame(beam.isocentre_mm, beam.gantry_angle_deg, beam.couch_angle_deg, scenario)
         spots = np.concatenate([np.column_stack([layer.x_mm, layer.y_mm]) for layer in beam.layers])
         halo_mm = self._halo_mm([layer.energy_mev for layer in beam.layers])
-        inputs = write_inputs(folder / f"beam-{beam.number}", patient, frame, spots, halo_mm, self._physics)
+        physics = self._physics.under(scenario)
+        inputs = write_inputs(folder / f"beam-{beam.number}", patient, frame, spots, halo_mm, physics)
         write_beam_plan(inputs, beam)
         return inputs
+
+    def _frame(
+        self, isocentre_mm: tuple[float, float, float], gantry_deg: float, couch_deg: float, scenario: Scenario
+    ) -> BeamFrame:
+        x, y, z = (at + error for at, error in zip(isocentre_mm, scenario.setup_mm, strict=True))
+        return BeamFrame.of((x, y, z), gantry_deg, couch_deg, self.model.reach.source_mm)
 
     def _halo_mm(self, energies_mev: list[float]) -> float:
         return max(max(self.model.sigma_mm(energy, 2)) for energy in energies_mev)

@@ -165,10 +165,19 @@ def water_stopping_power() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
     return np.asarray(energies, dtype=np.float64), np.asarray(powers, dtype=np.float64)
 
 
-def write_scanner(scanner_folder: Path, out: Path) -> None:
-    """Write the calibration's two tables where the engine reads them."""
+def write_scanner(scanner_folder: Path, out: Path, density_factor: float = 1.0) -> None:
+    """Write the calibration's two tables where the engine reads them, every mass density times a factor."""
     with _quiet():
         readScanner(str(scanner_folder)).write(str(out), "")
+    if density_factor != 1.0:
+        table = out / "HU_Density_Conversion.txt"
+        rows = [line.split() for line in table.read_text(encoding="ascii").splitlines()]
+        scaled = [
+            f"{row[0]}\t{float(row[1]) * density_factor:.9f}"
+            for row in rows
+            if len(row) >= 2 and not row[0].startswith("#")
+        ]
+        table.write_text("\n".join(scaled) + "\n", encoding="ascii")
 
 
 def write_beam_data(data: BeamData, path: Path) -> None:

@@ -1,11 +1,22 @@
 """Mean and standard error of the final dose from its batches."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-from radiarch_planner.engines.base import FinalDose, FloatArray
+from radiarch_planner.engines.base import FloatArray
 
 Slices = tuple[slice, slice, slice]
+
+
+@dataclass
+class _Sums:
+    """Batches of one beam so far: their number, sum and sum of squares."""
+
+    count: int
+    values: npt.NDArray[np.float64]
+    squares: npt.NDArray[np.float64]
 
 
 class DoseTally:
@@ -15,41 +26,40 @@ class DoseTally:
     ----------
     shape
         (z, y, x) of the dose.
-    batches
-        Number of batches of each beam.
     slices
         For each beam the part of the dose grid that its batches cover; the dose elsewhere is 0.
     scales
         For each beam what a batch's values are multiplied with to be Gy.
     """
 
-    def __init__(self, shape: tuple[int, int, int], batches: int, slices: list[Slices], scales: list[float]) -> None:
-        self._batches = batches
+    def __init__(self, shape: tuple[int, int, int], slices: list[Slices], scales: list[float]) -> None:
+        self._shape = shape
         self._slices = slices
         self._scales = scales
-        self._dose = np.zeros(shape, dtype=np.float64)
-        self._variance = np.zeros(shape, dtype=np.float64)
-        self._sum: npt.NDArray[np.float64] = np.zeros(0)
-        self._squares: npt.NDArray[np.float64] = np.zeros(0)
+        self._sums: dict[int, _Sums] = {}
 
-    def add(self, number: int, values: FloatArray) -> None:
-        """Add piece ``number``: batch ``number % batches`` of beam ``number // batches``; by rising number."""
-        beam, batch = divmod(number, self._batches)
+    def add_piece(self, batches: int, number: int, values: FloatArray) -> None:
+        """Add piece ``number`` of a round: that of beam ``number // batches``; by rising number."""
+        self.add(number // batches, values)
+
+    def add(self, beam: int, values: FloatArray) -> None:
+        """Add the next batch of a beam."""
         exact = values.astype(np.float64)
-        if batch == 0:
-            self._sum, self._squares = np.zeros_like(exact), np.zeros_like(exact)
-        self._sum += exact
-        self._squares += exact**2
-        if batch == self._batches - 1:
-            self._close(beam)
+        if beam not in self._sums:
+            self._sums[beam] = _Sums(0, np.zeros_like(exact), np.zeros_like(exact))
+        sums = self._sums[beam]
+        sums.count += 1
+        sums.values += exact
+        sums.squares += exact**2
 
-    def _close(self, beam: int) -> None:
-        n, scale, place = self._batches, self._scales[beam], self._slices[beam]
-        self._dose[place] += self._sum / n * scale
-        # The standard error of the mean squared; beams are independent, so that their variances add up.
-        spread = np.maximum(self._squares - self._sum**2 / n, 0.0) / (n * (n - 1))
-        self._variance[place] += spread * scale**2
-
-    def dose(self) -> FinalDose:
-        """What was added up."""
-        return FinalDose(self._dose.astype(np.float32), np.sqrt(self._variance).astype(np.float32))
+    def dose(self) -> tuple[FloatArray, FloatArray]:
+        """Dose and its standard error, each of the tally's shape, float32, Gy."""
+        dose = np.zeros(self._shape, dtype=np.float64)
+        variance = np.zeros(self._shape, dtype=np.float64)
+        for beam, sums in sorted(self._sums.items()):
+            n, scale, place = sums.count, self._scales[beam], self._slices[beam]
+            dose[place] += sums.values / n * scale
+            # The standard error of the mean squared; beams are independent, so that their variances add up.
+            spread = np.maximum(sums.squares - sums.values**2 / n, 0.0) / (n * (n - 1))
+            variance[place] += spread * scale**2
+        return dose.astype(np.float32), np.sqrt(variance).astype(np.float32)
