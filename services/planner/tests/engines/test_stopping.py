@@ -111,7 +111,7 @@ def test_engines_die_with_a_killed_planner(engine_folder: Path, make_engine: Mak
     try:
         assert wait_until(lambda: len(engines_of(planner.pid, home)) == 1)
         (engine,) = engines_of(planner.pid, home)
-        assert wait_until(lambda: b"config.txt" in Path(f"/proc/{engine}/cmdline").read_bytes().split(b"\0")[1])
+        assert wait_until(lambda: Path(f"/proc/{engine}/cmdline").read_bytes().split(b"\0")[1:2] == [b"config.txt"])
     finally:
         os.kill(planner.pid, signal.SIGKILL)
         planner.wait()

@@ -16,6 +16,7 @@ from radiarch_common.robustness import Scenario
 from radiarch_planner.engines import opentps_adapter as opentps
 from radiarch_planner.engines.base import FloatArray, Patient
 from radiarch_planner.engines.blocks import Block
+from radiarch_planner.engines.materials import link_materials
 from radiarch_planner.engines.processes import EngineFailedError
 from radiarch_planner.engines.protons import BeamModel
 from radiarch_planner.machine import Calibration
@@ -66,6 +67,11 @@ class BeamInputs:
     physics: Physics
 
     @property
+    def materials(self) -> Path:
+        """The materials that this beam's engine needs."""
+        return self.folder / "Materials"
+
+    @property
     def slices(self) -> tuple[slice, slice, slice]:
         """The same part of an array (z, y, x) on the patient's grid."""
         x, y, z = self.low
@@ -74,9 +80,9 @@ class BeamInputs:
 
 
 def write_inputs(
-    folder: Path, patient: Patient, frame: BeamFrame, spots: Array, halo_mm: float, physics: Physics
+    folder: Path, patient: Patient, frame: BeamFrame, spots: Array, halo_mm: float, physics: Physics, database: Path
 ) -> BeamInputs:
-    """Write what all processes of a beam share.
+    """Write what all processes of a beam share; ``database`` is the engine's of materials.
 
     The CT is cropped to the beam's whole way through the patient, as wide as the spots at ``spots`` (shape (n, 2))
     and a margin that holds the wide part of the beam: no proton of it may come in through a side of the crop,
@@ -91,6 +97,7 @@ def write_inputs(
     opentps.write_ct(image, folder / "CT.mhd")
     opentps.write_scanner(physics.calibration.tables, scanner, physics.density_factor)
     opentps.write_beam_data(physics.model.data, folder / "bdl.txt")
+    link_materials(database, scanner / "HU_Material_Conversion.txt", folder / "bdl.txt", folder / "Materials")
     x, y, z = (float(value) for value in frame.isocentre_mm)
     return BeamInputs(folder, grid, low, (x, y, z), image, physics)
 

@@ -120,12 +120,14 @@ class McsquareEngine:
         parts: list[Columns] = []
         with watch.timed("beamlets"), own_folder(self._work_folder) as folder:
             pieces: list[partial[Columns]] = []
+            work: list[float] = []
             for placed in placement.beams:
                 inputs = self._inputs(folder, patient, placed, scenario)
                 lookup = _lookup_of(inputs, patient, rows)
                 blocks = blocks_of(placed, spec.seed, spec.primaries_per_spot)
                 pieces += [partial(self._block, inputs, lookup, block) for block in blocks]
-            self._pool.run(pieces, watch, pace.tell, lambda _, columns: parts.append(columns))
+                work += [float(self.model.ranges_mm(block.energies_mev).sum()) for block in blocks]
+            self._pool.run(pieces, watch, pace.tell, lambda _, columns: parts.append(columns), work)
         return _matrix(parts, len(rows))
 
     def beams(self, placement: Placement, mu: Array) -> tuple[ResultBeam, ...]:
@@ -179,9 +181,7 @@ class McsquareEngine:
         """See ``Engine.beamlet_bytes``."""
         layers = [layer for beam in placement.beams for layer in beam.layers]
         counts = [len(layer.xy_mm) for layer in layers]
-        ranges = np.interp(
-            [layer.energy_mev for layer in layers], self.model.reach.energies_mev, self.model.reach.ranges_mm
-        )
+        ranges = self.model.ranges_mm(np.array([layer.energy_mev for layer in layers]))
         mean_range = float(np.average(ranges, weights=counts))
         return beamlet_bytes(patient.grid, rows, placement.count, mean_range, spec.primaries_per_spot)
 
@@ -192,7 +192,8 @@ class McsquareEngine:
 
     def _block(self, inputs: BeamInputs, lookup: Index, block: Block, runner: Runner) -> Columns:
         folder = write_block(inputs, block)
-        runner(EngineRun(folder, _limit(block.count * self._spot_s(block.primaries_per_spot))))
+        limit_s = _limit(block.count * self._spot_s(block.primaries_per_spot))
+        runner(EngineRun(folder, limit_s, inputs.materials))
         xy_mm = np.concatenate([layer.xy_mm for layer in block.layers])
         columns = read_columns(folder / "Outputs" / "Sparse_Dose.bin", lookup, xy_mm)
         shutil.rmtree(folder)
@@ -202,7 +203,7 @@ class McsquareEngine:
 
     def _batch(self, inputs: BeamInputs, index: int, seed: int, primaries: int, runner: Runner) -> FloatArray:
         folder = write_batch(inputs, index, seed, primaries)
-        runner(EngineRun(folder, _limit(primaries / _PROTONS_PER_S)))
+        runner(EngineRun(folder, _limit(primaries / _PROTONS_PER_S), inputs.materials))
         dose = read_dose(inputs, folder)
         shutil.rmtree(folder)
         return dose
@@ -212,14 +213,18 @@ class McsquareEngine:
         spots = np.concatenate([layer.xy_mm for layer in placed.layers])
         halo_mm = self._halo_mm([layer.energy_mev for layer in placed.layers])
         physics = self._physics.under(scenario)
-        return write_inputs(folder / f"beam-{placed.number}", patient, frame, spots, halo_mm, physics)
+        return write_inputs(
+            folder / f"beam-{placed.number}", patient, frame, spots, halo_mm, physics, self._build.materials
+        )
 
     def _plan_inputs(self, folder: Path, patient: Patient, beam: ResultBeam, scenario: Scenario) -> BeamInputs:
         frame = self._frame(beam.isocentre_mm, beam.gantry_angle_deg, beam.couch_angle_deg, scenario)
         spots = np.concatenate([np.column_stack([layer.x_mm, layer.y_mm]) for layer in beam.layers])
         halo_mm = self._halo_mm([layer.energy_mev for layer in beam.layers])
         physics = self._physics.under(scenario)
-        inputs = write_inputs(folder / f"beam-{beam.number}", patient, frame, spots, halo_mm, physics)
+        inputs = write_inputs(
+            folder / f"beam-{beam.number}", patient, frame, spots, halo_mm, physics, self._build.materials
+        )
         write_beam_plan(inputs, beam)
         return inputs
 

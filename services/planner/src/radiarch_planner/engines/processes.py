@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -35,10 +37,14 @@ class EngineFailedError(RadiarchError):
 
 @dataclass(frozen=True)
 class EngineRun:
-    """One run of the engine in ``folder``, which holds its ``config.txt``; killed after ``limit_s``."""
+    """One run of the engine in ``folder``, which holds its ``config.txt``; killed after ``limit_s``.
+
+    ``materials`` is the material database it reads; ``None`` for the build's own, which is whole.
+    """
 
     folder: Path
     limit_s: float
+    materials: Path | None = None
 
 
 def usable_cores() -> int:
@@ -63,7 +69,11 @@ def run_engine(build: Build, run: EngineRun, stop: threading.Event, tell: Callab
     """
     log = run.folder / "engine.log"
     command = [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), str(build.binary), "config.txt"]
-    environment = {"MCsquare_Materials_Dir": str(build.materials), "OMP_NUM_THREADS": "1", "LC_ALL": "C"}
+    environment = {
+        "MCsquare_Materials_Dir": str(run.materials or build.materials),
+        "OMP_NUM_THREADS": "1",
+        "LC_ALL": "C",
+    }
     ends = monotonic() + run.limit_s
     with log.open("wb") as out, log.open("rb") as back:
         process = subprocess.Popen(  # noqa: S603  # the command is ours, nothing of a request is in it
@@ -76,14 +86,10 @@ def run_engine(build: Build, run: EngineRun, stop: threading.Event, tell: Callab
             start_new_session=True,
         )
         try:
-            while True:
-                try:
-                    process.wait(_POLL_S)
-                    break
-                except subprocess.TimeoutExpired:
-                    _check(stop, ends, run)
-                    back.seek(0)
-                    tell(progress_of(back.read().decode(errors="replace")))
+            while not _ended(process, _POLL_S):
+                _check(stop, ends, run)
+                back.seek(0)
+                tell(progress_of(back.read().decode(errors="replace")))
         finally:
             _kill(process)
     _check(stop, ends, run)
@@ -92,6 +98,28 @@ def run_engine(build: Build, run: EngineRun, stop: threading.Event, tell: Callab
         raise EngineFailedError(f"MCsquare ended with code {process.returncode}: {text[-_TAIL:].strip()}")
     tell(1.0)
     return text
+
+
+def _ended(process: "subprocess.Popen[bytes]", within_s: float) -> bool:
+    """Whether a process ends within some time.
+
+    ``Popen.wait`` with a time-out looks twenty times a second at best; the kernel tells at once, and a plan has
+    dozens of processes.
+    """
+    if process.poll() is not None:
+        return True
+    if not hasattr(os, "pidfd_open"):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(within_s)
+        return process.poll() is not None
+    handle = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.poll(1000.0 * within_s)
+    finally:
+        os.close(handle)
+    return process.poll() is not None
 
 
 def progress_of(text: str) -> float:
@@ -116,20 +144,28 @@ class ProcessPool:
         watch: Watch,
         tell: Callable[[float], None],
         take: Callable[[int, T], None],
+        work: Sequence[float] | None = None,
     ) -> None:
         """Run all pieces and hand their results to ``take`` in the order of the pieces.
 
         ``take`` and ``tell`` (with the share done, 0..1) are called from this thread. The first error stops
-        every other process.
+        every other process. ``work`` is what each piece takes, in any unit, the same for all when left out: the
+        longest are begun first, so that no core waits long for the last.
         """
         stop = threading.Event()
+        parts = list(work) if work is not None else [1.0] * len(pieces)
         shares = [0.0] * len(pieces)
+
+        def share_done() -> float:
+            done = sum(part * share for part, share in zip(parts, shares, strict=True))
+            return done / sum(parts) if pieces else 1.0
+
         with ThreadPoolExecutor(self.size, thread_name_prefix="engine") as threads:
-            waiting = deque(
-                threads.submit(piece, Runner(self.build, stop, shares, number)) for number, piece in enumerate(pieces)
-            )
+            order = sorted(range(len(pieces)), key=lambda number: -parts[number])
+            begun = {n: threads.submit(pieces[n], Runner(self.build, stop, shares, n)) for n in order}
+            waiting = deque(begun[number] for number in range(len(pieces)))
             try:
-                self._collect(waiting, watch, lambda: tell(sum(shares) / max(len(shares), 1)), take)
+                self._collect(waiting, watch, lambda: tell(share_done()), take)
             finally:
                 stop.set()
                 for future in waiting:

@@ -40,6 +40,10 @@ class BeamModel:
         """Protons of one MU at nominal energies: same shape."""
         return np.interp(energies_mev, self.data.columns["nominalEnergy"], self.data.columns["protonsMU"])
 
+    def ranges_mm(self, energies_mev: Array) -> Array:
+        """Range in water at nominal energies: same shape."""
+        return np.interp(energies_mev, self.reach.energies_mev, self.reach.ranges_mm)
+
     def sigma_mm(self, energy_mev: float, gaussian: int) -> tuple[float, float]:
         """Width in air at the isocentre of the first or second Gaussian, along x and y, mm, 1 sigma.
 
