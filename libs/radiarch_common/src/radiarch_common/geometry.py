@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Grid(BaseModel):
-    """A regular grid whose axes are the patient axes (head-first supine, axial).
+    """A regular grid whose axes are the patient's, LPS, however the patient lies on the couch.
 
     Attributes
     ----------

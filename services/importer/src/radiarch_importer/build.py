@@ -191,7 +191,7 @@ def _manifest(found: Found, ct: CtVolume, parts: _Parts, body: int) -> CaseManif
         grid=ct.grid,
         structures=tuple(parts.structures),
         body=body,
-        patient_position=str(ct.first.PatientPosition).strip(),
+        patient_position=ct.frame.patient_position,
         frame_of_reference_uid=ct.frame.frame_of_reference_uid,
         study_instance_uid=found.study_instance_uid,
         ct_series_instance_uid=found.ct_series_instance_uid,

@@ -6,28 +6,25 @@ from dataclasses import dataclass, fields
 import numpy as np
 from pydicom import Dataset
 from radiarch_common.errors import RefusedError
+from radiarch_common.positions import ACCEPTED, check_position
 
-AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-AXIAL_WITHIN = 1e-4
+from radiarch_importer.pixel_order import PixelOrder
+
 SAME_WITHIN_MM = 0.01
 UNIFORM_WITHIN_MM = 0.11
 """Scanners round positions to 0.1 mm: each slice is off by up to 0.05 mm, and so are the ends it is measured by."""
 
-OTHER_POSITIONS = {
-    "HFP": "head first, prone",
-    "HFDL": "head first, decubitus left",
-    "HFDR": "head first, decubitus right",
-    "FFS": "feet first, supine",
-    "FFP": "feet first, prone",
-    "FFDL": "feet first, decubitus left",
-    "FFDR": "feet first, decubitus right",
-}
-
 
 @dataclass(frozen=True)
 class SliceFrame:
-    """What all slices of one CT share; mm, LPS."""
+    """What all slices of one CT share; mm, LPS.
 
+    Rows and columns are those of the slice in LPS order: ``rows`` along y, ``columns`` along x, and the first
+    voxel, at ``x_mm`` and ``y_mm``, is the one of lowest x and y.
+    """
+
+    patient_position: str
+    order: PixelOrder
     rows: int
     columns: int
     column_spacing_mm: float
@@ -53,16 +50,12 @@ def read_slice(dataset: Dataset) -> tuple[SliceFrame, SlicePlace]:
     Raises
     ------
     RefusedError
-        When it is tilted, not head-first supine, colour, multi-frame, or lacks an attribute.
+        When it is tilted, of an unknown patient position, colour, multi-frame, or lacks an attribute.
     """
     uid = str(dataset.SOPInstanceUID)
-    _check_position(str(dataset.get("PatientPosition", "") or "").strip(), uid)
-    orientation = _numbers(dataset, "ImageOrientationPatient", 6)
-    if max(abs(a - b) for a, b in zip(orientation, AXIAL, strict=True)) > AXIAL_WITHIN:
-        raise RefusedError(
-            f"CT slice {uid} is not axial: ImageOrientationPatient is {', '.join(f'{o:.4f}' for o in orientation)}.",
-            "Scan without gantry tilt, or resample the CT to axial slices (1, 0, 0, 0, 1, 0) and draw on those.",
-        )
+    position = str(dataset.get("PatientPosition", "") or "").strip()
+    _check_position(position, uid)
+    order = _order(dataset)
     if int(dataset.get("SamplesPerPixel", 1)) != 1 or int(dataset.get("NumberOfFrames", 1) or 1) != 1:
         raise RefusedError(f"CT slice {uid} is a colour or multi-frame image.", "Export single-frame CT images.")
     frame_of_reference_uid = str(dataset.get("FrameOfReferenceUID", "") or "")
@@ -71,17 +64,23 @@ def read_slice(dataset: Dataset) -> tuple[SliceFrame, SlicePlace]:
             f"CT slice {uid} has no Frame of Reference UID, so nothing can be placed on it.",
             "Export CT and RTSTRUCT with their Frame of Reference UID.",
         )
-    row_spacing, column_spacing = _numbers(dataset, "PixelSpacing", 2)
-    if min(row_spacing, column_spacing) <= 0:
+    between_rows, between_columns = _numbers(dataset, "PixelSpacing", 2)
+    if min(between_rows, between_columns) <= 0:
         raise RefusedError(f"CT slice {uid} has a PixelSpacing that is not positive.", "Export the CT again.")
     x, y, z = _numbers(dataset, "ImagePositionPatient", 3)
+    size = (int(dataset.get("Columns", 0)), int(dataset.get("Rows", 0)))
+    spacing = (between_columns, between_rows)
+    if order.transposed:
+        size, spacing = size[::-1], spacing[::-1]
     frame = SliceFrame(
-        rows=int(dataset.get("Rows", 0)),
-        columns=int(dataset.get("Columns", 0)),
-        column_spacing_mm=column_spacing,
-        row_spacing_mm=row_spacing,
-        x_mm=x,
-        y_mm=y,
+        patient_position=position,
+        order=order,
+        rows=size[1],
+        columns=size[0],
+        column_spacing_mm=spacing[0],
+        row_spacing_mm=spacing[1],
+        x_mm=_lowest(x, order.signs[0], size[0], spacing[0]),
+        y_mm=_lowest(y, order.signs[1], size[1], spacing[1]),
         frame_of_reference_uid=frame_of_reference_uid,
         patient_id=str(dataset.get("PatientID", "") or "").strip(),
     )
@@ -135,6 +134,8 @@ def check_spacing(z_mm: Sequence[float]) -> float:
 
 
 _WORDS = {
+    "patient_position": "patient position",
+    "order": "image orientation",
     "rows": "image size",
     "columns": "image size",
     "column_spacing_mm": "pixel spacing",
@@ -165,17 +166,30 @@ def _not_uniform(z_mm: Sequence[float], gaps: "np.ndarray[tuple[int], np.dtype[n
 
 
 def _check_position(position: str, uid: str) -> None:
-    if position == "HFS":
-        return
     if not position:
         raise RefusedError(
             f"CT slice {uid} does not say the patient position (PatientPosition is empty).",
-            "Export the CT with its patient position; only HFS (head first, supine) can be planned yet.",
+            f"Export the CT with the position in which the patient is treated; these can be planned: {ACCEPTED}.",
         )
-    raise RefusedError(
-        f"The patient lies {position} ({OTHER_POSITIONS.get(position, 'not a position that the standard knows')}).",
-        "Only HFS (head first, supine) can be planned yet.",
-    )
+    check_position(position)
+
+
+def _order(dataset: Dataset) -> PixelOrder:
+    orientation = _numbers(dataset, "ImageOrientationPatient", 6)
+    order = PixelOrder.of(orientation)
+    if order is None:
+        raise RefusedError(
+            f"CT slice {dataset.SOPInstanceUID} is not axial: ImageOrientationPatient is "
+            f"{', '.join(f'{o:.4f}' for o in orientation)}.",
+            "Scan without gantry tilt, or resample the CT to axial slices, whose rows and columns run along the "
+            "patient's left-right and front-back axes, and draw on those.",
+        )
+    return order
+
+
+def _lowest(first_mm: float, sign: int, count: int, spacing_mm: float) -> float:
+    """Lowest voxel centre along an axis, of the pixels that start at ``first_mm`` and run up or down."""
+    return first_mm if sign > 0 else first_mm - (count - 1) * spacing_mm
 
 
 def _numbers(dataset: Dataset, keyword: str, count: int) -> list[float]:

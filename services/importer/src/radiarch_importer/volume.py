@@ -17,7 +17,7 @@ from radiarch_importer.header import HEADER_KEYWORDS
 from radiarch_importer.hounsfield import slice_hu
 from radiarch_importer.slices import SliceFrame, SlicePlace, check_same, check_spacing, read_slice
 
-DEVICE_KEYWORDS = ("Manufacturer", "ManufacturerModelName", "KVP", "PatientPosition")
+DEVICE_KEYWORDS = ("Manufacturer", "ManufacturerModelName", "KVP")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class _Reader:
                 self._frame = frame
                 self._hu = np.empty((self._expected, frame.rows, frame.columns), np.int16)
             check_same(self._frame, frame, place)
-            self._hu[self.count] = slice_hu(dataset, uid)
+            self._hu[self.count] = frame.order.in_lps(slice_hu(dataset, uid))
             if not self.places or place.z_mm < min(p.z_mm for p in self.places):
                 self._first = _header(dataset)
         except UNREADABLE as error:

@@ -36,7 +36,7 @@ def patient_of(
     refuse_large_grid(manifest.grid, grid, machine_memory_bytes())
     ct_hu, changed = overridden_ct(case, calibration, overrides)
     hu = ct_on_grid(ct_hu, manifest.grid, body.grid, occupancy, grid)
-    return within_calibration(Patient(grid, hu, changed), calibration)
+    return within_calibration(Patient(grid, hu, changed, manifest.patient_position), calibration)
 
 
 def occupancy_of(case: Case, name: str, patient: Patient) -> FloatArray:

@@ -52,13 +52,15 @@ class Reach:
 class Anatomy:
     """What the rays go through, all of shape (z, y, x) on ``grid``.
 
-    ``stopping_power`` is relative to water; ``target`` the share inside it; ``margin_mm`` the distance from it.
+    ``stopping_power`` is relative to water; ``target`` the share inside it; ``margin_mm`` the distance from it;
+    ``position`` how the patient lies.
     """
 
     grid: Grid
     stopping_power: FloatArray
     target: FloatArray
     distance_mm: FloatArray
+    position: str
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def place_spots(
         )
     spacing = patient.grid.spacing_mm[::-1]
     distance = np.asarray(distance_transform_edt(~inside, sampling=spacing), dtype=np.float32)
-    anatomy = Anatomy(patient.grid, stopping_power, target, distance)
+    anatomy = Anatomy(patient.grid, stopping_power, target, distance, patient.position)
     isocentre = spec.isocentre_mm or _centroid(patient.grid, target)
     beams = tuple(
         _place_beam(number, beam, isocentre, anatomy, spec, reach) for number, beam in enumerate(spec.beams, 1)
@@ -111,7 +113,8 @@ def place_spots(
 def _place_beam(
     number: int, beam: Beam, isocentre_mm: tuple[float, float, float], anatomy: Anatomy, spec: PlanSpec, reach: Reach
 ) -> PlacedBeam:
-    frame = BeamFrame.of(isocentre_mm, beam.gantry_angle_deg, beam.couch_angle_deg, reach.source_mm)
+    angles = (beam.gantry_angle_deg, beam.couch_angle_deg)
+    frame = BeamFrame.of(isocentre_mm, *angles, reach.source_mm, anatomy.position)
     traced = trace(frame, anatomy, spec.spot_spacing_mm, spec.target_margin_mm)
     _refuse_out_of_field(beam, traced, reach)
     _refuse_out_of_reach(beam, traced, reach, spec.layer_spacing_mm)

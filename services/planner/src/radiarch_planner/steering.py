@@ -1,9 +1,8 @@
 """Beam geometry: IEC 61217 and the patient, and the rays of a scanned beam.
 
 The gantry system has its origin at the isocentre; z points to the source, and with the gantry at 0 x and y are
-the fixed system's: x to the right of someone who faces the gantry, y towards the gantry. For a patient
-head-first supine with the couch at 0 these are the patient's left (LPS +x) and head (LPS +z), and the fixed
-system's z, upwards, is the patient's front (LPS -y).
+the fixed system's: x to the right of someone who faces the gantry, y towards the gantry. Which directions of the
+patient these are with the couch at 0 follows from the patient position (``radiarch_planner.orientation``).
 """
 
 from dataclasses import dataclass
@@ -11,13 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from radiarch_planner.orientation import fixed_of_lps
+
 Array = npt.NDArray[np.float64]
 
-_FIXED_OF_LPS = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
 
+def gantry_from_lps(gantry_deg: float, couch_deg: float, position: str) -> Array:
+    """Rotation that takes vectors from LPS of a patient in this position to the gantry system: shape (3, 3).
 
-def gantry_from_lps(gantry_deg: float, couch_deg: float) -> Array:
-    """Rotation that takes vectors from LPS (head-first supine) to the gantry system: shape (3, 3).
+    Raises
+    ------
+    RefusedError
+        When the patient position is none of the eight.
 
     References
     ----------
@@ -30,7 +34,7 @@ def gantry_from_lps(gantry_deg: float, couch_deg: float) -> Array:
     fixed_of_gantry = np.array(
         [[np.cos(gantry), 0.0, np.sin(gantry)], [0.0, 1.0, 0.0], [-np.sin(gantry), 0.0, np.cos(gantry)]]
     )
-    return np.linalg.multi_dot([fixed_of_gantry.T, fixed_of_couch, _FIXED_OF_LPS])
+    return np.linalg.multi_dot([fixed_of_gantry.T, fixed_of_couch, fixed_of_lps(position).astype(np.float64)])
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,17 @@ class BeamFrame:
         gantry_deg: float,
         couch_deg: float,
         source_mm: tuple[float, float],
+        position: str,
     ) -> "BeamFrame":
-        """The frame of a beam with these angles, IEC 61217."""
-        return cls(np.asarray(isocentre_mm, dtype=np.float64), gantry_from_lps(gantry_deg, couch_deg), source_mm)
+        """The frame of a beam with these angles, IEC 61217, at a patient in this position.
+
+        Raises
+        ------
+        RefusedError
+            When the patient position is none of the eight.
+        """
+        rotation = gantry_from_lps(gantry_deg, couch_deg, position)
+        return cls(np.asarray(isocentre_mm, dtype=np.float64), rotation, source_mm)
 
     def to_gantry(self, points_mm: Array) -> Array:
         """Points of shape (..., 3) from LPS to the gantry system, mm."""

@@ -111,7 +111,7 @@ def test_no_mirrored_ray_would_do(
 @pytest.mark.parametrize("gantry_deg", [0.0, 37.0, 90.0, 215.0, 270.0])
 @pytest.mark.parametrize("couch_deg", [0.0, 20.0, 340.0])
 def test_the_planners_rays_are_those(gantry_deg: float, couch_deg: float) -> None:
-    frame = BeamFrame.of(ISOCENTRE_MM, gantry_deg, couch_deg, SOURCE_MM)
+    frame = BeamFrame.of(ISOCENTRE_MM, gantry_deg, couch_deg, SOURCE_MM, "HFS")
     heights = np.array([150.0, 0.0, -150.0])
     ray = ray_of(gantry_deg, couch_deg, SPOT_MM, ISOCENTRE_MM)
     points = frame.ray(np.array([SPOT_MM]), heights)[0]
@@ -123,8 +123,8 @@ def test_the_planners_rays_are_those(gantry_deg: float, couch_deg: float) -> Non
 
 def test_gantry_90_comes_from_the_left_and_0_from_the_front() -> None:
     above = np.array([0.0, 0.0, 1000.0])
-    from_left = BeamFrame.of((0.0, 0.0, 0.0), 90.0, 0.0, SOURCE_MM).to_lps(above)
-    from_front = BeamFrame.of((0.0, 0.0, 0.0), 0.0, 0.0, SOURCE_MM).to_lps(above)
+    from_left = BeamFrame.of((0.0, 0.0, 0.0), 90.0, 0.0, SOURCE_MM, "HFS").to_lps(above)
+    from_front = BeamFrame.of((0.0, 0.0, 0.0), 0.0, 0.0, SOURCE_MM, "HFS").to_lps(above)
     assert np.allclose(from_left, [1000.0, 0.0, 0.0])
     assert np.allclose(from_front, [0.0, -1000.0, 0.0])
 

@@ -160,14 +160,14 @@ def r80_mm(engine: McsquareEngine, patient: Patient, make_spec: Callable[..., Pl
 
 def test_the_crop_holds_the_whole_beam(make_water: Callable[..., Patient]) -> None:
     patient = make_water((-148.0, 2.0, -298.0), (4.0, 4.0, 4.0), (75, 60, 150))
-    frame = BeamFrame.of((0.0, 120.0, 0.0), 270.0, 0.0, (2234.8, 1859.1))
+    frame = BeamFrame.of((0.0, 120.0, 0.0), 270.0, 0.0, (2234.8, 1859.1), "HFS")
     low, size = crop_box(patient.grid, frame, np.array([[-20.0, -20.0], [20.0, 20.0]]), 80.0)
     assert low[0] == 0
     assert size[0] == 75  # the whole way in and out
     assert low[1] == (120 - 100 - 2) // 4 - 2
     assert size[2] == pytest.approx(2 * 100 / 4 * 2485 / 2235, abs=4)
     for gantry in (0.0, 45.0, 200.0):
-        turned = BeamFrame.of((0.0, 120.0, 0.0), gantry, 0.0, (2234.8, 1859.1))
+        turned = BeamFrame.of((0.0, 120.0, 0.0), gantry, 0.0, (2234.8, 1859.1), "HFS")
         start, count = crop_box(patient.grid, turned, np.array([[-20.0, -20.0], [20.0, 20.0]]), 80.0)
         rays = turned.ray(
             np.array([[x, y] for x in (-20.0, 0.0, 20.0) for y in (-20.0, 20.0)]), np.arange(-300.0, 301.0)

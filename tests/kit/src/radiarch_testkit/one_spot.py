@@ -52,7 +52,11 @@ class Bench:
         body = manifest.structure(self.study.body)
         inside = self.case.occupancy(body)
         grid = calculation_grid(manifest.grid, body.grid, inside, dose_grid_mm)
-        self.patient = Patient(grid, ct_on_grid(self.case.ct_hu(), manifest.grid, body.grid, inside, grid))
+        self.patient = Patient(
+            grid,
+            ct_on_grid(self.case.ct_hu(), manifest.grid, body.grid, inside, grid),
+            position=manifest.patient_position,
+        )
         machine = read_machine(ENTRIES / "machines" / "generic-pbs")
         self._calibration = read_calibration(ENTRIES / "ct_calibrations" / "water")
         self.engine = McsquareEngine(self._settings, machine, self._calibration)

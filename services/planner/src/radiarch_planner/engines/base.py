@@ -32,11 +32,14 @@ class Patient:
         Shape (z, y, x), float32, HU; air outside BODY.
     warnings
         What was changed on the way that a physicist should know.
+    position
+        Patient Position, DICOM's word: how the patient lies under the beams.
     """
 
     grid: Grid
     ct_hu: FloatArray
     warnings: tuple[str, ...] = ()
+    position: str = "HFS"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from radiarch_planner.engines.materials import link_materials
 from radiarch_planner.engines.processes import EngineFailedError
 from radiarch_planner.engines.protons import BeamModel
 from radiarch_planner.machine import Calibration
+from radiarch_planner.orientation import Turn
 from radiarch_planner.steering import Array, BeamFrame
 
 _MU_UNIT = 1024.0
@@ -54,9 +55,11 @@ class BeamInputs:
     low
         Voxel index (x, y, z) on the patient's grid where ``grid`` starts.
     isocentre_mm
-        Where the beam's isocentre lies in the patient under the scenario: LPS, mm.
+        Where the beam's isocentre lies under the scenario, as the engine sees it: turned, mm.
     image
-        OpenTPS' image of that part, which its plan writer asks for.
+        OpenTPS' image of that part, turned, which its plan writer asks for.
+    turn
+        From the patient to what the engine sees, which takes every patient for head-first supine.
     """
 
     folder: Path
@@ -65,6 +68,7 @@ class BeamInputs:
     isocentre_mm: tuple[float, float, float]
     image: opentps.Image
     physics: Physics
+    turn: Turn
 
     @property
     def materials(self) -> Path:
@@ -93,13 +97,15 @@ def write_inputs(
     scanner = folder / "Scanner"
     scanner.mkdir(parents=True)
     place = (slice(low[2], low[2] + size[2]), slice(low[1], low[1] + size[1]), slice(low[0], low[0] + size[0]))
-    image = opentps.image(patient.ct_hu[place], grid.origin_mm, grid.spacing_mm)
+    turn = Turn.to_supine(patient.position)
+    seen = turn.grid(grid)
+    image = opentps.image(turn.array(patient.ct_hu[place]), seen.origin_mm, seen.spacing_mm)
     opentps.write_ct(image, folder / "CT.mhd")
     opentps.write_scanner(physics.calibration.tables, scanner, physics.density_factor)
     opentps.write_beam_data(physics.model.data, folder / "bdl.txt")
     link_materials(database, scanner / "HU_Material_Conversion.txt", folder / "bdl.txt", folder / "Materials")
     x, y, z = (float(value) for value in frame.isocentre_mm)
-    return BeamInputs(folder, grid, low, (x, y, z), image, physics)
+    return BeamInputs(folder, grid, low, turn.point((x, y, z)), image, physics, turn)
 
 
 def crop_box(
@@ -175,11 +181,11 @@ def read_dose(inputs: BeamInputs, folder: Path) -> FloatArray:
     """The dose that a batch left: shape (z, y, x) on ``inputs.grid``, eV/g for one proton."""
     path = folder / "Outputs" / "Dose.raw"
     values: npt.NDArray[np.float32] = np.fromfile(path, dtype=np.float32) if path.is_file() else np.zeros(0, np.float32)
-    nz, ny, nx = inputs.grid.shape
+    nz, ny, nx = inputs.turn.grid(inputs.grid).shape
     if values.size != nz * ny * nx or not np.all(np.isfinite(values)):
         raise EngineFailedError(f"The engine left no whole dose: {values.size} values for {nz * ny * nx} voxels.")
-    # The engine's x and y axes run against the patient's.
-    return values.reshape(nz, ny, nx)[:, ::-1, ::-1]
+    # The engine's x and y axes run against those of the image it was given.
+    return inputs.turn.inverse.array(values.reshape(nz, ny, nx)[:, ::-1, ::-1])
 
 
 def _write_config(inputs: BeamInputs, folder: Path, values: dict[str, object]) -> None:

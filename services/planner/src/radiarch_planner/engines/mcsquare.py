@@ -209,7 +209,8 @@ class McsquareEngine:
         return dose
 
     def _inputs(self, folder: Path, patient: Patient, placed: PlacedBeam, scenario: Scenario) -> BeamInputs:
-        frame = self._frame(placed.isocentre_mm, placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg, scenario)
+        angles = (placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg)
+        frame = self._frame(patient, placed.isocentre_mm, angles, scenario)
         spots = np.concatenate([layer.xy_mm for layer in placed.layers])
         halo_mm = self._halo_mm([layer.energy_mev for layer in placed.layers])
         physics = self._physics.under(scenario)
@@ -218,7 +219,8 @@ class McsquareEngine:
         )
 
     def _plan_inputs(self, folder: Path, patient: Patient, beam: ResultBeam, scenario: Scenario) -> BeamInputs:
-        frame = self._frame(beam.isocentre_mm, beam.gantry_angle_deg, beam.couch_angle_deg, scenario)
+        angles = (beam.gantry_angle_deg, beam.couch_angle_deg)
+        frame = self._frame(patient, beam.isocentre_mm, angles, scenario)
         spots = np.concatenate([np.column_stack([layer.x_mm, layer.y_mm]) for layer in beam.layers])
         halo_mm = self._halo_mm([layer.energy_mev for layer in beam.layers])
         physics = self._physics.under(scenario)
@@ -229,10 +231,14 @@ class McsquareEngine:
         return inputs
 
     def _frame(
-        self, isocentre_mm: tuple[float, float, float], gantry_deg: float, couch_deg: float, scenario: Scenario
+        self,
+        patient: Patient,
+        isocentre_mm: tuple[float, float, float],
+        angles_deg: tuple[float, float],
+        scenario: Scenario,
     ) -> BeamFrame:
         x, y, z = (at + error for at, error in zip(isocentre_mm, scenario.setup_mm, strict=True))
-        return BeamFrame.of((x, y, z), gantry_deg, couch_deg, self.model.reach.source_mm)
+        return BeamFrame.of((x, y, z), *angles_deg, self.model.reach.source_mm, patient.position)
 
     def _halo_mm(self, energies_mev: list[float]) -> float:
         return max(max(self.model.sigma_mm(energy, 2)) for energy in energies_mev)
@@ -284,7 +290,7 @@ def _lookup_of(inputs: BeamInputs, patient: Patient, rows: npt.NDArray[np.int64]
     """The matrix row of each voxel of a beam's crop, in the engine's order."""
     whole = np.full(patient.grid.shape, -1, dtype=np.int32)
     whole.reshape(-1)[rows] = np.arange(len(rows), dtype=np.int32)
-    return row_lookup(whole[inputs.slices])
+    return row_lookup(inputs.turn.array(whole[inputs.slices]))
 
 
 def _matrix(parts: list[Columns], rows: int) -> csc_matrix:

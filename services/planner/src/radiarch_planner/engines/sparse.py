@@ -2,7 +2,7 @@
 
 For each spot: number of non-zero voxels, beam, layer (uint32), x, y (float32, mm), then runs of
 ``n, first index, n values`` (uint32, uint32, float32). Voxels are counted in Fortran order of an image whose x
-and y axes run against the patient's.
+and y axes run against those of the image that the engine was given.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def row_lookup(rows: Index) -> Index:
     Parameters
     ----------
     rows
-        The same, shape (z, y, x), in the patient's order.
+        The same, shape (z, y, x), in the order of the image that the engine was given.
     """
     return np.ascontiguousarray(rows[:, ::-1, ::-1]).reshape(-1)
 
