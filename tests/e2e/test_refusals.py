@@ -83,9 +83,9 @@ def other_frame(study: Study) -> None:
         item.ReferencedFrameOfReferenceUID = "1.2.3.4.5"
 
 
-def feet_first(study: Study) -> None:
+def seated(study: Study) -> None:
     for record in study[0]:
-        record.PatientPosition = "FFS"
+        record.PatientPosition = "SITTING"
 
 
 def other_patient(study: Study) -> None:
@@ -114,7 +114,7 @@ CASES: dict[str, tuple[Break, dict[str, Any], str]] = {
     "tilted CT": (tilted, {}, r"tilt|orient|axial"),
     "two CTs under one series UID": (two_cts, {}, r"slice|spacing|series"),
     "another frame of reference": (other_frame, {}, r"[Ff]rame of [Rr]eference"),
-    "feet first": (feet_first, {}, r"FFS"),
+    "unknown patient position": (seated, {}, r"SITTING"),
     "another patient": (other_patient, {}, r"PatientID|patient"),
     "unknown target": (nothing, {"prescription": {"target": "GTV"}}, r"GTV"),
     "too shallow": (nothing, {"overrides": {"beams": ANTERIOR}}, r"shallow|G0"),

@@ -212,16 +212,17 @@ BROKEN: dict[str, tuple[Spoil, str]] = {
     "slice shifted in plane": (one_slice(ImagePositionPatient=["-38", "-28.5", "-1"]), "x position"),
     "mixed orientation": (one_slice(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), f"{SLICE} is not axial"),
     "tilt": (every_slice(ImageOrientationPatient=[1, 0, 0, 0, 0.9998, 0.0175]), "not axial.*0.0175"),
-    "turned": (every_slice(ImageOrientationPatient=[-1, 0, 0, 0, -1, 0]), "not axial"),
+    "coronal": (every_slice(ImageOrientationPatient=[1, 0, 0, 0, 0, -1]), "not axial"),
     "frames of reference in one CT": (one_slice(FrameOfReferenceUID="1.2.3"), "differing frame of reference"),
     "frame of reference of structures": (structures_of_another_frame, r"'BODY', 'PTV'.* 1\.2\.3\.4"),
     "no frame of reference": (every_slice(FrameOfReferenceUID=""), "no Frame of Reference UID"),
     "patients in one CT": (one_slice(PatientID="OTHER"), "differing PatientID"),
     "patients of CT and structures": (every_slice(PatientID="OTHER"), "different PatientIDs"),
-    "feet first": (every_slice(PatientPosition="FFS"), r"FFS \(feet first, supine\)"),
-    "prone": (every_slice(PatientPosition="HFP"), r"HFP \(head first, prone\)"),
-    "one slice prone": (one_slice(PatientPosition="HFP"), "HFP"),
+    "unknown patient position": (every_slice(PatientPosition="SITTING"), "patient position is 'SITTING'"),
+    "position of an animal": (every_slice(PatientPosition="LFP"), "patient position is 'LFP'"),
+    "one slice prone": (one_slice(PatientPosition="HFP"), r"differing patient position \(HFS and HFP\)"),
     "no patient position": (every_slice(PatientPosition=""), "PatientPosition is empty"),
+    "lost patient position": (without("PatientPosition"), "PatientPosition is empty"),
     "no body": (rename(1, "Outline"), "no body contour"),
     "empty body": (no_contours(1), "no body contour"),
     "two of type EXTERNAL": (draw(5, "Couch", "EXTERNAL"), "2 body contours: 'BODY', 'Couch'"),
@@ -279,6 +280,14 @@ def test_target_that_touches_the_skin_is_planned(tmp_path: Path, by_mm: float) -
     study.write(tmp_path / "pacs")
     pacs, objects = FolderPacs("main", tmp_path / "pacs"), FolderStore(tmp_path / "objects")
     assert build_case(pacs, objects, STUDY_UID, None, "PTV", QuietWatch())
+
+
+@pytest.mark.parametrize("position", ["", "SITTING"])
+def test_the_positions_that_can_be_planned_are_listed(tmp_path: Path, position: str) -> None:
+    study = SyntheticStudy()
+    every_slice(PatientPosition=position)(study)
+    study.write(tmp_path / "pacs")
+    assert "HFS, HFP, HFDL, HFDR, FFS, FFP, FFDL, FFDR" in refusal(tmp_path).hint
 
 
 def test_unknown_target_is_answered_with_the_names_there_are_each_time(tmp_path: Path) -> None:

@@ -31,19 +31,22 @@ from radiarch_planner.plan import make_plan
 from radiarch_standalone.phantom import PhantomStudy, write_phantom
 
 from radiarch_testkit.jobs import import_job
+from radiarch_testkit.lying import lay
 
 ENTRIES = Path(radiarch_planner.__file__).parent
 
 
 class Bench:
-    """The water phantom in a folder PACS, imported, and a way to irradiate it."""
+    """The water phantom in a folder PACS, as it lies in some position, imported, and a way to irradiate it."""
 
-    def __init__(self, folder: Path, *, dose_grid_mm: float) -> None:
+    def __init__(self, folder: Path, *, dose_grid_mm: float, position: str = "HFS") -> None:
         self._objects = FolderStore(folder / "objects")
         self._settings = Settings(
             pacs={"main": FolderPacsSettings(folder=folder / "pacs")}, work_folder=folder / "work", engine_processes=0
         )
         self.study: PhantomStudy = write_phantom(folder / "pacs")
+        if position != "HFS":
+            lay(folder / "pacs", position)
         self.pacs: Pacs = open_pacs(self._settings)["main"]
         uids = self.study.study_instance_uid, self.study.structure_set_uid
         key = build_case(self.pacs, self._objects, *uids, self.study.target, QuietWatch())
