@@ -29,6 +29,9 @@ LOW_MM, SPACING_MM, SIZE = np.array([-110.0, 10.0, -85.0]), np.array([4.0, 3.0, 
 """The box of voxels in the room: right, down, towards the gantry."""
 MIDDLE_MM = np.array([8.0, 72.0, 4.0])
 
+Planned = tuple[list[tuple[float, bytes]], bytes]
+"""Energies and spot positions, and the beamlets by the room's directions."""
+
 
 def lying(position: str) -> Patient:
     """Water with a wedge of air and a rod of bone in it: no turn of it is like another."""
@@ -118,13 +121,11 @@ def test_head_first_supine_is_given_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def planned(
-    make_engine: Callable[..., McsquareEngine], make_spec: Callable[..., PlanSpec]
-) -> Callable[[str], tuple[list[tuple[float, bytes]], bytes]]:
+def planned(make_engine: Callable[..., McsquareEngine], make_spec: Callable[..., PlanSpec]) -> Callable[[str], Planned]:
     """Spots by energy, and their beamlets as doses in the room, of one plan at a body in the room."""
     engine = make_engine()
 
-    def plan(position: str) -> tuple[list[tuple[float, bytes]], bytes]:
+    def plan(position: str) -> Planned:
         patient = lying(position)
         right, down, inwards = places(patient.grid, position)
         away = (right - MIDDLE_MM[0]) ** 2 + (down - MIDDLE_MM[1] - 58.0) ** 2 + (inwards - MIDDLE_MM[2]) ** 2
@@ -147,12 +148,19 @@ def planned(
     return plan
 
 
+@pytest.fixture(scope="module")
+def supine(
+    planned: Callable[[str], Planned],
+) -> Planned:
+    return planned("HFS")
+
+
 @pytest.mark.parametrize("position", ["HFP", "FFS", "HFDL", "FFDR"])
 def test_beams_and_beamlets_are_those_of_the_same_body_in_the_room(
-    planned: Callable[[str], tuple[list[tuple[float, bytes]], bytes]], position: str
+    planned: Callable[[str], Planned], supine: Planned, position: str
 ) -> None:
     """Spot placement and engine, with a setup error, in whatever position: the same bits as head-first supine."""
-    spots, doses = planned("HFS")
+    spots, doses = supine
     assert spots
     assert np.frombuffer(doses, np.float32).max() > 0
     assert planned(position) == (spots, doses)
