@@ -64,6 +64,15 @@ def test_every_page_says_what_it_is_not_for(report: Report, job: ExportResult) -
     assert "RESEARCH - NOT FOR CLINICAL USE" in read(report_html(report)).words
 
 
+@pytest.mark.parametrize(("position", "words"), [("HFS", "head first, supine"), ("FFDL", "feet first, left side down")])
+def test_the_position_that_the_angles_are_meant_for_is_said(
+    job: ExportResult, case: Case, result: Result, position: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(case, "manifest", case.manifest.model_copy(update={"patient_position": position}))
+    (beams,) = [section for section in plan_report(job, case, result).sections if section.title == "Beams"]
+    assert f"Patient position {position} ({words})" in " ".join(beams.notes)
+
+
 def test_both_say_the_same_numbers(report: Report, job: ExportResult) -> None:
     """Goals with limits and verdicts, indices, beams with and without a time, origins, warnings, provenance."""
     paper = " ".join(pages(report_pdf(report, job.created_at)))

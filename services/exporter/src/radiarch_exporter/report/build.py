@@ -4,6 +4,7 @@ from collections import Counter
 
 from radiarch_common.case import Case
 from radiarch_common.messages import ExportResult
+from radiarch_common.positions import POSITIONS
 from radiarch_common.result import Result, ResultManifest
 
 from radiarch_exporter.ion_plan import prescription_text
@@ -60,8 +61,15 @@ def _judgement(case: Case, result: ResultManifest) -> tuple[Section, ...]:
         Section("Goals", table=goals_table(result), notes=(uncertainty,)),
         *([Section(f"Indices of {found.target}", table=indices_table(found))] if found else []),
         Section("Dose by structure, Gy(RBE)", table=structures_table(result), notes=_derived(result)),
-        Section("Beams", table=beams_table(result), notes=beam_notes(result)),
+        Section("Beams", table=beams_table(result), notes=(_lying(case), *beam_notes(result))),
     )
+
+
+def _lying(case: Case) -> str:
+    """What the angles of the beams refer to."""
+    position = case.manifest.patient_position
+    words = POSITIONS[position]
+    return f"Patient position {position} ({words}): gantry and couch angles are IEC 61217 for the patient lying so."
 
 
 def _derived(result: ResultManifest) -> tuple[str, ...]:
