@@ -19,6 +19,7 @@ from radiarch_planner.engines.base import FloatArray, Patient
 from radiarch_planner.engines.inputs import BeamInputs, Physics, read_dose, write_beam_plan, write_inputs
 from radiarch_planner.engines.mcsquare import McsquareEngine
 from radiarch_planner.engines.protons import BeamModel
+from radiarch_planner.engines.wheel import mcsquare_folder
 from radiarch_planner.machine import read_calibration, read_machine
 from radiarch_planner.steering import Array, BeamFrame
 from radiarch_testkit.lying import in_patient, in_room, room_array
@@ -85,7 +86,8 @@ def inputs_of(position: str, folder: Path) -> BeamInputs:
     physics = Physics(model, read_calibration(PACKAGE / "ct_calibrations" / "water"), nuclear=True)
     own, spots = beam(position), np.array([[5.0, -4.0], [11.0, 3.0]])
     frame = BeamFrame.of(own.isocentre_mm, GANTRY_DEG, COUCH_DEG, (2234.8, 1859.1), position)
-    inputs = write_inputs(folder / position, lying(position), frame, spots, 6.0, physics)
+    database = mcsquare_folder() / "Materials"
+    inputs = write_inputs(folder / position, lying(position), frame, spots, 6.0, physics, database)
     write_beam_plan(inputs, own)
     return inputs
 
