@@ -11,9 +11,10 @@ from radiarch_common.case import Case, CaseDraft, CaseManifest, Reference, Struc
 from radiarch_common.geometry import Contour, Grid
 from radiarch_common.messages import ExportResult
 from radiarch_common.objects import FolderStore
-from radiarch_common.plans import Beam, Goal, Objective, Pinned, PlanSpec, Prescription, ResolvedPlan
+from radiarch_common.plans import Beam, Goal, Objective, Pinned, PlanSpec, Prescription, ResolvedPlan, Robustness
 from radiarch_common.quality import BeamStatistics, PlanIndices
 from radiarch_common.result import (
+    BeamRangeShifter,
     DvhCurve,
     GoalResult,
     Layer,
@@ -22,9 +23,12 @@ from radiarch_common.result import (
     ResultBeam,
     ResultDraft,
     ResultManifest,
+    ScenarioResult,
+    StructureLet,
     Uncertainty,
     save_result,
 )
+from radiarch_common.robustness import Scenario
 
 CT_GRID = Grid(origin_mm=(-119.0, -87.5, -40.25), spacing_mm=(3.5, 3.5, 2.5), size=(68, 50, 36))
 DOSE_GRID = Grid(origin_mm=(-98.0, -70.0, -35.25), spacing_mm=(4.0, 4.0, 5.0), size=(49, 37, 14))
@@ -114,6 +118,48 @@ def result(objects: FolderStore, case: Case) -> Result:
     )
     draft = ResultDraft(manifest, (dose / np.float32(1.1)), dose, dose * np.float32(0.02))
     return save_result(objects, "results/abcdefgh12345678/1-1-77", draft)
+
+
+@pytest.fixture
+def robust(result: Result, objects: FolderStore) -> Result:
+    """The same result of a plan with errors of setup and range, LET, DVH objectives, and a beam with range shifter.
+
+    The target's D95% falls to 46.1 Gy(RBE) in the scenario ``setup y -4 mm``, BODY's V20Gy rises to 1234 cm3 in the
+    last one.
+    """
+    manifest = result.manifest
+    asked = Robustness(
+        setup_mm=(3.0, 4.0, 5.0), range_percent=3.5, optimise="worst case", primaries_per_scenario=400_000
+    )
+    spec = manifest.resolved.spec.model_copy(
+        update={
+            "robustness": asked,
+            "uncertainty_percent": 1.5,
+            "let_map": True,
+            "objectives": (
+                Objective(structure="PTV", kind="DUniform", dose_gy_rbe=54.0, weight=10.0, robust=True),
+                Objective(structure="BODY", kind="DVHMax", dose_gy_rbe=20.0, volume_percent=30.0),
+            ),
+        }
+    )
+    d95 = (52.4, 50.2, 49.9, 51.0, 46.1, 50.0, 48.8, 51.1, 51.9)
+    shifter = BeamRangeShifter(id="rs-40", description="40 mm of Lucite", wet_mm=46.2, isocentre_distance_mm=310.0)
+    changed = manifest.model_copy(
+        update={
+            "resolved": manifest.resolved.model_copy(update={"spec": spec}),
+            "beams": (manifest.beams[0].model_copy(update={"range_shifter": shifter}), manifest.beams[1]),
+            "scenarios": tuple(
+                _scenario(manifest.goals, scenario, dose, 1050.0 + 23.0 * k)
+                for k, (scenario, dose) in enumerate(zip(asked.scenarios(), d95, strict=True))
+            ),
+            "let": (
+                StructureLet(structure="BODY", mean_kev_um=2.31, maximum_kev_um=11.87),
+                StructureLet(structure="PTV", mean_kev_um=3.04, maximum_kev_um=6.4),
+            ),
+            "objective_course": tuple(120.0 * 0.9**k + 0.5 for k in range(80)),
+        }
+    )
+    return Result(objects, result.key, changed)
 
 
 @pytest.fixture
@@ -219,6 +265,21 @@ def _statistics(number: int, name: str, spots: int, delivery_s: float | None) ->
         highest_spot_mu=38.1,
         delivery_s=delivery_s,
         delivery_basis=None if delivery_s is None else "1 s between energies, 3 ms for each spot, 30 MU/s (test)",
+    )
+
+
+def _scenario(goals: tuple[GoalResult, ...], scenario: Scenario, d95: float, v20_cc: float) -> ScenarioResult:
+    target, body = goals
+    judged = (
+        target.model_copy(update={"achieved": d95, "met": d95 >= 51.3, "verdict": "met" if d95 >= 51.3 else "missed"}),
+        body.model_copy(update={"achieved": v20_cc, "verdict": "acceptable" if v20_cc <= 1200.0 else "missed"}),
+    )
+    metrics = {"D98%[Gy]": d95 - 1.5, "D95%[Gy]": d95, "D50%[Gy]": 54.0, "D2%[Gy]": 56.5, "Max[Gy]": 108.5 - d95}
+    return ScenarioResult(
+        scenario=scenario,
+        metrics={"PTV": metrics, "BODY": {"V20Gy[cc]": v20_cc}},
+        goals=judged,
+        uncertainty_percent=2.6,
     )
 
 

@@ -86,6 +86,50 @@ def test_both_say_the_same_numbers(report: Report, job: ExportResult) -> None:
         assert text in screen, text
 
 
+def test_both_tell_what_errors_leave_of_a_plan(job: ExportResult, case: Case, robust: Result) -> None:
+    """Fails when a scenario, its worst goal, a DVH objective, a range shifter, LET or the end caps are left out."""
+    report = plan_report(job, case, robust)
+    paper = " ".join(pages(report_pdf(report, job.created_at)))
+    screen = " ".join(read(report_html(report)).words)
+    for text in (
+        "51.00, worst 46.10 Gy(RBE)", "in scenario", "setup y -4 mm", "46.10", "1234", "missed", "density -3.5 %",
+        "0, -4, 0", "2.6 %", "worst case", "DVHMax", "30 %", "all (robust)", "rs-40, 46.2 mm", "2.31", "11.87",
+        "keV/µm", "half a plane spacing", "x ±3, y ±4, z ±5 mm, density ±3.5 %", "400000 protons", "1.5 %",
+        "Objective 120.5 at the start",
+    ):  # fmt: skip
+        assert text in paper, text
+        assert text in screen, text
+
+
+def test_the_worst_scenario_is_marked(job: ExportResult, case: Case, robust: Result) -> None:
+    """Lowest where much is wanted, highest where little is; nothing is marked where all scenarios are alike."""
+    sections = {section.title: section.table for section in plan_report(job, case, robust).sections}
+    marked: dict[str, set[tuple[str, str]]] = {}
+    for title in ("Robustness", "Goals in each scenario"):
+        table = sections[title]
+        assert table is not None
+        marked[title] = {(table.columns[column].head, table.rows[row][column]) for row, column in table.marked}
+    assert marked["Robustness"] == {("D98%", "44.60"), ("D95%", "46.10"), ("Max", "62.40")}
+    assert marked["Goals in each scenario"] == {("y -4", "46.10"), ("dens. -3.5", "1234")}
+
+
+def test_nominal_plans_have_no_columns_of_scenarios(report: Report) -> None:
+    titles = [section.title for section in report.sections]
+    assert "Robustness" not in titles
+    goals = next(section.table for section in report.sections if section.title == "Goals")
+    assert goals is not None
+    assert [column.head for column in goals.columns][-1] == "Verdict"
+    assert len(goals.columns) == 6
+
+
+def test_an_objective_without_a_course_has_no_drawing(job: ExportResult, case: Case, result: Result) -> None:
+    """An optimum at once, or an objective of nothing, which a logarithm cannot show."""
+    for course in ((), (3.0,), (0.0, 0.0)):
+        manifest = result.manifest.model_copy(update={"objective_course": course})
+        report = plan_report(job, case, Result(result._objects, result.key, manifest))  # pyright: ignore[reportPrivateUsage]
+        assert next(s.figure for s in report.sections if s.title == "Optimisation") is None
+
+
 def test_long_tables_go_on_under_their_head(job: ExportResult, case: Case, result: Result) -> None:
     """A head and neck case has forty structures: no row is lost between two pages."""
     body, target = result.manifest.dvh
@@ -110,7 +154,7 @@ def test_a_structure_that_nobody_drew_is_said(job: ExportResult, case: Case, res
 def test_the_html_fetches_nothing(report: Report) -> None:
     """A hospital's machine may have no line to anywhere; and nobody is told that a report was opened."""
     page = read(report_html(report))
-    assert [source[:15] for source in page.fetched] == ["data:image/png;", "data:image/svg+"]
+    assert [source[:15] for source in page.fetched] == ["data:image/png;", "data:image/svg+", "data:image/svg+"]
 
 
 def test_names_are_text_and_no_markup(job: ExportResult, case: Case, result: Result) -> None:
@@ -121,7 +165,7 @@ def test_names_are_text_and_no_markup(job: ExportResult, case: Case, result: Res
     report = plan_report(job, case, Result(result._objects, result.key, manifest))  # pyright: ignore[reportPrivateUsage]
     page = read(report_html(report))
     assert hostile.structure in page.words
-    assert len(page.fetched) == 2
+    assert len(page.fetched) == 3
     # The paper's font has no such characters: it says so by '?', and does not fail.
     assert "& ??" in " ".join(pages(report_pdf(report, job.created_at)))
 

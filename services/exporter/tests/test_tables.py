@@ -54,3 +54,26 @@ def test_the_report_does_not_change_with_the_clock(job: ExportResult, case: Case
     slower = result.manifest.model_copy(update={"timings": {"beamlets": 999.0}})
     later = job.model_copy(update={"result_key": "results/abcdefgh12345678/1-2-78"})
     assert plan_json(later, case.manifest, slower) == plan_json(job, case.manifest, result.manifest)
+
+
+def test_both_carry_scenarios_and_let(job: ExportResult, case: Case, robust: Result) -> None:
+    """What a program needs to judge robustness by; the worst scenario of each goal is named."""
+    plan = json.loads(plan_json(job, case.manifest, robust.manifest))
+    dvh = json.loads(dvh_json(robust.manifest))
+    for document in (plan, dvh):
+        assert [s["scenario"]["name"] for s in document["scenarios"]][:2] == ["nominal", "setup x +3 mm"]
+        assert document["scenarios"][4]["metrics"]["PTV"]["D95%[Gy]"] == 46.1
+        assert [s["structure"] for s in document["let"]] == ["BODY", "PTV"]
+    assert [(w["scenario"], w["achieved"], w["verdict"]) for w in plan["worst_goals"]] == [
+        ("setup y -4 mm", 46.1, "missed"),
+        ("density -3.5 %", 1234.0, "missed"),
+    ]
+    assert plan["beams"][0]["range_shifter"]["wet_mm"] == 46.2
+    assert plan["beams"][1]["range_shifter"] is None
+    assert len(plan["objective_course"]) == 80
+    assert "half a plane spacing" in dvh["between_contours"]
+
+
+def test_a_nominal_plan_has_no_worst_goals(job: ExportResult, case: Case, result: Result) -> None:
+    document = json.loads(plan_json(job, case.manifest, result.manifest))
+    assert document["worst_goals"] == document["scenarios"] == document["let"] == []

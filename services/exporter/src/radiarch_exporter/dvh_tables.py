@@ -11,7 +11,9 @@ volume_cc           cm3       volume of the structure that receives at least tha
 ==================  ========  =====================================================
 
 In ``dvh.json`` ``volume_cc`` is the whole volume of the structure, and ``derived`` how a structure was made that is
-not in the structure set ("" for the others), and on what voxels.
+not in the structure set ("" for the others), and on what voxels. ``between_contours`` says what solid the volumes and
+doses are those of. ``scenarios`` has metrics and goals of each scenario of a plan's robustness, ``let`` the
+dose-averaged LET of each structure, when they were asked for.
 """
 
 import csv
@@ -22,6 +24,11 @@ from radiarch_common.result import DvhCurve, ResultManifest
 
 from radiarch_exporter.record import NOTICE
 
+BETWEEN_CONTOURS = (
+    "Between two contours a structure runs from the one to the other by their shapes; beyond its first and its last it "
+    "keeps their shape for half a plane spacing (end caps), and partly covered cells count in part."
+)
+"""The solid of a drawn structure, as the planner takes it."""
 COLUMNS = ("structure", "roi_number", "dose_gy_rbe", "volume_percent", "volume_cc")
 
 
@@ -31,10 +38,19 @@ def dvh_json(result: ResultManifest) -> bytes:
     document = {
         "notice": NOTICE,
         "kind": "cumulative",
-        "units": {"dose_gy_rbe": "Gy(RBE)", "volume_percent": "%", "volume_cc": "cm3", "metrics": "Gy is Gy(RBE)"},
+        "units": {
+            "dose_gy_rbe": "Gy(RBE)",
+            "volume_percent": "%",
+            "volume_cc": "cm3",
+            "metrics": "Gy is Gy(RBE)",
+            "let": "keV/um",
+        },
         "rbe": spec.rbe,
         "fractions": spec.prescription.fractions,
+        "between_contours": BETWEEN_CONTOURS,
         "indices": result.indices.model_dump(mode="json") if result.indices else None,
+        "scenarios": [scenario.model_dump(mode="json") for scenario in result.scenarios],
+        "let": [structure.model_dump(mode="json") for structure in result.let],
         "curves": [_curve(curve) for curve in result.dvh],
     }
     return json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode()

@@ -18,10 +18,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text, one cell for each column."""
+    """Rows of text, one cell for each column; ``marked`` cells, by row and column, stand out."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+    marked: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,9 @@
 """The dose-volume histogram of a report, drawn on white."""
 
 import re
-from io import BytesIO
 
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure as Canvas
 from radiarch_common.result import GoalResult, ResultManifest
@@ -14,9 +11,9 @@ from radiarch_common.result import GoalResult, ResultManifest
 from radiarch_exporter.legend import drawable
 from radiarch_exporter.palette import PAPER
 from radiarch_exporter.report.content import Figure
+from radiarch_exporter.report.drawing import drawn, dress
 
-_SIZE_IN = (7.3, 3.6)
-_PRINT_DPI = 220
+_SIZE_IN = (7.3, 3.2)
 _TARGET = "#c2188f"
 _BODY = "#7a8794"
 _COLOURS = tuple(to_hex(colormaps["tab10"](k)) for k in (0, 1, 2, 4, 5, 8, 9, 3))
@@ -34,7 +31,7 @@ def dvh_figure(result: ResultManifest, body: str) -> Figure:
         Name of the body's outline, drawn in grey.
     """
     canvas = Canvas(figsize=_SIZE_IN, facecolor=PAPER.background)
-    axes = canvas.add_axes((0.075, 0.125, 0.70, 0.82))
+    axes = canvas.add_axes((0.075, 0.14, 0.70, 0.795))
     colours = _colours(result, body)
     for curve in result.dvh:
         wide = curve.structure == result.resolved.spec.prescription.target
@@ -48,7 +45,7 @@ def dvh_figure(result: ResultManifest, body: str) -> Figure:
     for goal in result.goals:
         _mark(axes, goal, colours)
     _frame(axes, result)
-    return Figure(_png(canvas), f"Dose-volume histogram of {len(result.dvh)} structures", _svg(canvas))
+    return drawn(canvas, f"Dose-volume histogram of {len(result.dvh)} structures")
 
 
 def _colours(result: ResultManifest, body: str) -> dict[str, str]:
@@ -82,31 +79,9 @@ def _frame(axes: Axes, result: ResultManifest) -> None:
     axes.text(prescribed, 103.5, f"{prescribed:g} Gy(RBE)", color=PAPER.dim, fontsize=7.5, ha="center")
     axes.set_xlim(0, 1.02 * max(highest, prescribed))
     axes.set_ylim(0, 102)
-    axes.set_xlabel("dose / Gy(RBE)", color=PAPER.text, fontsize=9)
-    axes.set_ylabel("volume / %", color=PAPER.text, fontsize=9)
-    axes.grid(color="#e3e8ed", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=PAPER.dim, labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(PAPER.dim)
+    dress(axes, "dose / Gy(RBE)", "volume / %")
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
         handles[:_MOST_NAMED], labels[:_MOST_NAMED], loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False,
         fontsize=8, handlelength=1.5, borderaxespad=0.0,
     )  # fmt: skip
-
-
-def _png(canvas: Canvas) -> bytes:
-    out = BytesIO()
-    canvas.set_dpi(_PRINT_DPI)
-    FigureCanvasAgg(canvas).print_png(out, metadata={"Software": None})
-    return out.getvalue()
-
-
-def _svg(canvas: Canvas) -> bytes:
-    """The same bytes every time: no date, and ids from a fixed salt."""
-    out = BytesIO()
-    canvas.set_dpi(72)
-    with rc_context({"svg.hashsalt": "radiarch", "svg.fonttype": "path"}):
-        FigureCanvasSVG(canvas).print_svg(out, metadata={"Date": None, "Creator": None})
-    return out.getvalue()

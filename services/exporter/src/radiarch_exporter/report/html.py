@@ -24,11 +24,13 @@ table { width: 100%; border-collapse: collapse; font-size: 13px; font-variant-nu
 th { padding: 4px 7px; border-bottom: 1px solid var(--dim); color: var(--dim); text-align: left; font-weight: 600; }
 td { padding: 4px 7px; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 .number { text-align: right; }
+td.number { white-space: nowrap; }
+td strong { color: var(--bad); }
 tr { break-inside: avoid; }
 img { display: block; width: 100%; height: auto; }
 .note { margin: 7px 0 0; color: var(--dim); font-size: 12.5px; }
 .verdict { display: inline-block; min-width: 84px; padding: 0 8px; border-radius: 9px; color: #fff; text-align: center;
-  font-weight: 600; }
+  font-weight: 600; white-space: nowrap; }
 .met { background: var(--good); } .acceptable { background: var(--fair); } .missed { background: var(--bad); }
 .warning { margin-top: 22px; padding: 2px 16px 10px; border: 1px solid var(--bad); border-left-width: 5px; }
 .warning h2 { margin-top: 8px; border: 0; color: var(--bad); }
@@ -110,13 +112,20 @@ def _table(table: Table) -> str:
     sizes = "".join(f'<col style="width:{100 * column.width / whole:.1f}%">' for column in table.columns)
     heads = "".join(f"<th{_side(column)}>{escape(column.head)}</th>" for column in table.columns)
     rows = "\n".join(
-        "<tr>" + "".join(_cell(*pair) for pair in zip(table.columns, row, strict=True)) + "</tr>" for row in table.rows
+        "<tr>"
+        + "".join(
+            _cell(column, text, (r, c) in table.marked)
+            for c, (column, text) in enumerate(zip(table.columns, row, strict=True))
+        )
+        + "</tr>"
+        for r, row in enumerate(table.rows)
     )
     return f"<table><colgroup>{sizes}</colgroup><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>"
 
 
-def _cell(column: Column, text: str) -> str:
+def _cell(column: Column, text: str, marked: bool) -> str:
     shown = f'<span class="verdict {text}">{text}</span>' if text in _VERDICTS else escape(text)
+    shown = f"<strong>{shown}</strong>" if marked else shown
     return f"<td{_side(column)}>{shown}</td>"
 
 

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 from fpdf.fonts import FontFace
@@ -24,6 +25,9 @@ _LINE_MM = 4.6
 _ROW_MM = 6.0
 _FOOT_MM = 16.0
 _HIGHEST_FIGURE_MM = 235.0
+_PADDING_MM = 1.2
+_WIDEST_WORD = 0.45
+"""Of the page: a column need not be wider than this for a word that does not break, such as a hash."""
 _PALE = (245, 247, 249)
 _RULE = (219, 225, 231)
 _VERDICTS = ("met", "acceptable", "missed")
@@ -133,10 +137,10 @@ def _section(paper: _Paper, section: Section) -> None:
 
 
 def _least_mm(paper: _Paper, section: Section) -> float:
-    """What must fit below: title and figure, or title and a few rows."""
+    """What must fit below: title, figure and notes, or title and a few rows."""
     if section.figure is None:
         return 22.0 + _ROW_MM * min(len(section.table.rows) if section.table else 0, 6)
-    return 20.0 + _size_mm(paper, section.figure)[1]
+    return 16.0 + _size_mm(paper, section.figure)[1] + 6.0 * len(section.notes)
 
 
 def _size_mm(paper: _Paper, figure: Figure) -> tuple[float, float]:
@@ -161,19 +165,50 @@ def _table(paper: _Paper, table: Table) -> None:
     paper.set_fill_color(255)
     paper.set_line_width(0.2)
     with paper.table(
-        col_widths=tuple(column.width for column in table.columns),
+        col_widths=_widths_mm(paper, table),
         text_align=tuple("RIGHT" if column.number else "LEFT" for column in table.columns),
         headings_style=FontFace(emphasis="BOLD", color=PAPER.dim, fill_color=_PALE),
         borders_layout="HORIZONTAL_LINES",
         line_height=_LINE_MM,
-        padding=(0.6, 1.2),
+        padding=(0.6, _PADDING_MM),
     ) as drawn:
         head = drawn.row()
         for column in table.columns:
             head.cell(column.head)
-        for row in table.rows:
+        for r, row in enumerate(table.rows):
             line = drawn.row()
-            for text in row:
-                verdict = text in _VERDICTS
-                style = FontFace(emphasis="BOLD", color=PAPER.of_verdict(text)) if verdict else None
-                line.cell(drawable(text), style=style)
+            for c, text in enumerate(row):
+                line.cell(drawable(text), style=_style_of(text, (r, c) in table.marked))
+
+
+def _widths_mm(paper: _Paper, table: Table) -> tuple[float, ...]:
+    """Widths of the columns: their shares, but none narrower than its longest word where there is room."""
+    shares = np.array([column.width for column in table.columns])
+    least = np.array([_longest_word_mm(paper, table, c) for c in range(len(shares))])
+    least = np.minimum(least, _WIDEST_WORD * paper.epw)
+    if least.sum() >= paper.epw:
+        return tuple((least * paper.epw / least.sum()).tolist())
+    fixed = np.zeros(len(shares), dtype=bool)
+    while True:
+        room = paper.epw - least[fixed].sum()
+        widths = np.where(fixed, least, shares * room / shares[~fixed].sum())
+        short = ~fixed & (widths < least)
+        if not short.any():
+            return tuple(widths.tolist())
+        fixed |= short
+
+
+def _longest_word_mm(paper: _Paper, table: Table, column: int) -> float:
+    """Width of the longest word of a column in bold, with the room beside it."""
+    texts = (table.columns[column].head, *(row[column] for row in table.rows))
+    paper.set_font(style="B")
+    widest = max(paper.get_string_width(drawable(word)) for text in texts for word in (text.split() or [""]))
+    paper.set_font(style="")
+    return widest + 2 * _PADDING_MM + 0.3
+
+
+def _style_of(text: str, marked: bool) -> FontFace | None:
+    """Verdicts in their colour, marked cells in the warning's; both bold."""
+    if text in _VERDICTS:
+        return FontFace(emphasis="BOLD", color=PAPER.of_verdict(text))
+    return FontFace(emphasis="BOLD", color=PAPER.warning) if marked else None

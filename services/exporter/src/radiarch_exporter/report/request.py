@@ -2,7 +2,7 @@
 
 from radiarch_common.case import CaseManifest
 from radiarch_common.messages import ExportResult
-from radiarch_common.plans import Pinned, PlanSpec
+from radiarch_common.plans import Pinned, PlanSpec, Robustness
 from radiarch_common.result import ResultManifest
 
 from radiarch_exporter.identity import Identity
@@ -13,6 +13,7 @@ _UNITS = {
     "prescription.fractions": ("Fractions", ""),
     "prescription.target": ("Target", ""),
     "prescription.normalisation": ("Normalisation", ""),
+    "body_from_ct": ("BODY made from the CT", ""),
     "rbe": ("RBE, constant", ""),
     "dose_grid_mm": ("Dose grid in plane", "mm"),
     "spot_spacing_mm": ("Spot spacing", "mm"),
@@ -23,10 +24,20 @@ _UNITS = {
     "primaries_per_spot": ("Protons per spot, optimisation", ""),
     "primaries_final": ("Protons per beam, final dose", ""),
     "batches": ("Batches per beam", ""),
+    "uncertainty_percent": ("Statistical uncertainty aimed at", "%"),
+    "let_map": ("Map of the LET", ""),
+    "optimisation": ("Optimised", ""),
+    "robustness": ("Robustness", ""),
     "iterations": ("Iterations at most", ""),
     "seed": ("Seed", ""),
 }
-_LISTED = {"derived_structures": "Derived structures", "beams": "Beams", "objectives": "Objectives", "goals": "Goals"}
+_LISTED = {
+    "derived_structures": "Derived structures",
+    "density_overrides": "Density overrides",
+    "beams": "Beams",
+    "objectives": "Objectives",
+    "goals": "Goals",
+}
 
 
 def request_table(result: ResultManifest) -> Table:
@@ -48,12 +59,24 @@ def objectives_table(result: ResultManifest) -> Table:
     """The terms that the optimiser made small."""
     columns = (
         Column("Structure", 3.0),
-        Column("Objective", 2.0),
-        Column("Gy(RBE)", 1.4, number=True),
-        Column("Weight", 1.4, number=True),
+        Column("Objective", 1.8),
+        Column("Gy(RBE)", 1.2, number=True),
+        Column("Volume", 1.2, number=True),
+        Column("Weight", 1.2, number=True),
+        Column("Scenarios", 1.4),
     )
-    objectives = result.resolved.spec.objectives
-    return Table(columns, tuple((o.structure, o.kind, f"{o.dose_gy_rbe:g}", f"{o.weight:g}") for o in objectives))
+    rows = tuple(
+        (
+            o.structure,
+            o.kind,
+            f"{o.dose_gy_rbe:g}",
+            "" if o.volume_percent is None else f"{o.volume_percent:g} %",
+            f"{o.weight:g}",
+            "all (robust)" if o.robust else "nominal",
+        )
+        for o in result.resolved.spec.objectives
+    )
+    return Table(columns, rows)
 
 
 def provenance_table(job: ExportResult, case: CaseManifest, result: ResultManifest) -> Table:
@@ -83,9 +106,7 @@ def _numbers(spec: PlanSpec) -> list[tuple[str, str, str]]:
     """Label, value and leaf of the labelled numbers, then of any that a later version of the contract has added."""
     listed = {"prescription", "isocentre_mm", *_LISTED, *_UNITS}
     added = {leaf: (leaf, "") for leaf in PlanSpec.model_fields if leaf not in listed}
-    return [
-        (label, f"{_text(_leaf(spec, leaf))} {unit}".strip(), leaf) for leaf, (label, unit) in (_UNITS | added).items()
-    ]
+    return [(label, _text(_leaf(spec, leaf), unit), leaf) for leaf, (label, unit) in (_UNITS | added).items()]
 
 
 def _leaf(spec: PlanSpec, leaf: str) -> object:
@@ -95,10 +116,28 @@ def _leaf(spec: PlanSpec, leaf: str) -> object:
     return found
 
 
-def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return str(len(value)) if value else "none"  # pyright: ignore[reportUnknownArgumentType]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _text(value: object, unit: str) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g} {unit}".strip()
+        case tuple():
+            return str(len(value)) if value else "none"  # pyright: ignore[reportUnknownArgumentType]
+        case Robustness():
+            return _robustness(value)
+        case _:
+            return f"{value} {unit}".strip()
+
+
+def _robustness(asked: Robustness) -> str:
+    x, y, z = asked.setup_mm
+    return (
+        f"x ±{x:g}, y ±{y:g}, z ±{z:g} mm, density ±{asked.range_percent:g} %; optimised for the {asked.optimise}; "
+        f"{asked.primaries_per_scenario} protons per beam and scenario"
+    )
 
 
 def _place(isocentre_mm: tuple[float, float, float] | None) -> str:

@@ -1,35 +1,11 @@
-"""Tables of a report: goals, doses by structure, indices, beams."""
+"""Tables of a report: doses by structure, indices, LET, beams."""
 
 from radiarch_common.quality import PlanIndices
-from radiarch_common.result import ResultManifest
+from radiarch_common.result import BeamRangeShifter, ResultManifest
 
 from radiarch_exporter.report.content import DASH, Column, Table
 
 DOSES = ("D98%[Gy]", "D95%[Gy]", "D50%[Gy]", "D2%[Gy]", "Mean[Gy]", "Max[Gy]")
-
-
-def goals_table(result: ResultManifest) -> Table:
-    """Goals by priority: what is wanted, what is acceptable, what the plan gives."""
-    rows = tuple(
-        (
-            str(found.goal.priority),
-            found.goal.structure,
-            f"{found.goal.metric} {_sign(found.goal.op)} {found.goal.value:g}",
-            "" if found.goal.limit is None else f"{_sign(found.goal.op)} {found.goal.limit:g}",
-            f"{found.achieved:.2f}",
-            found.verdict,
-        )
-        for found in sorted(result.goals, key=lambda found: found.goal.priority)
-    )
-    columns = (
-        Column("Priority", 1.0, number=True),
-        Column("Structure", 2.6),
-        Column("Goal", 2.6),
-        Column("Acceptable", 1.6),
-        Column("Achieved", 1.4, number=True),
-        Column("Verdict", 1.6),
-    )
-    return Table(columns, rows)
 
 
 def structures_table(result: ResultManifest) -> Table:
@@ -64,13 +40,21 @@ def indices_table(found: PlanIndices) -> Table:
     return Table((Column("Index", 3.4), Column("Definition", 3.0), Column("Value", 1.2, number=True)), rows)
 
 
+def let_table(result: ResultManifest) -> Table:
+    """Dose-averaged LET of every structure, keV/um."""
+    columns = (Column("Structure", 4.0), Column("Mean", 1.5, number=True), Column("Highest", 1.5, number=True))
+    return Table(columns, tuple((s.structure, f"{s.mean_kev_um:.2f}", f"{s.maximum_kev_um:.2f}") for s in result.let))
+
+
 def beams_table(result: ResultManifest) -> Table:
-    """Angles and, where the result has them, statistics of each beam, per fraction."""
+    """Angles, range shifter where any beam has one, and the statistics that the result has, per fraction."""
     known = {beam.number: beam for beam in result.beam_statistics}
+    shifted = any(beam.range_shifter for beam in result.beams)
     columns = (
         Column("Beam", 1.8),
         Column("Gantry", 1.0, number=True),
         Column("Couch", 0.9, number=True),
+        *((Column("Range shifter", 1.7),) if shifted else ()),
         Column("Layers", 1.05, number=True),
         Column("Spots", 0.9, number=True),
         Column("Energy / MeV", 1.75, number=True),
@@ -89,6 +73,7 @@ def beams_table(result: ResultManifest) -> Table:
                 f"{beam.number}  {beam.name}",
                 f"{beam.gantry_angle_deg:g}°",
                 f"{beam.couch_angle_deg:g}°",
+                *((_shifter(beam.range_shifter),) if shifted else ()),
                 str(len(energies)),
                 str(len(mu)),
                 f"{min(energies):.1f}{DASH}{max(energies):.1f}",
@@ -103,17 +88,19 @@ def beams_table(result: ResultManifest) -> Table:
 
 def beam_notes(result: ResultManifest) -> tuple[str, ...]:
     """What the columns of the beams mean, and where the times come from."""
+    shifted = any(beam.range_shifter for beam in result.beams)
     basis = dict.fromkeys(beam.delivery_basis for beam in result.beam_statistics if beam.delivery_basis)
     return (
         "Per fraction. Angles by IEC 61217; range: depth of the distal 80 % in water of the lowest and highest energy.",
+        *(("Range shifter: its name and water-equivalent thickness.",) if shifted else ()),
         *(f"Time: {text}." for text in basis),
         *(() if basis else ("Time: the machine's file gives no delivery times, so none is estimated.",)),
     )
 
 
+def _shifter(shifter: BeamRangeShifter | None) -> str:
+    return "none" if shifter is None else f"{shifter.id}, {shifter.wet_mm:.1f} mm"
+
+
 def _value(value: float | None, unit: str = "", digits: int = 3) -> str:
     return DASH if value is None else f"{value:.{digits}f}{unit}"
-
-
-def _sign(op: str) -> str:
-    return {">=": "≥", "<=": "≤"}[op]
