@@ -38,6 +38,7 @@ REPORT = {
             "verdict": "acceptable",
         }
     ],
+    "worst_goals": [{"scenario": "setup x +5 mm", "achieved": 55.5, "verdict": "missed"}],
     "indices": {
         "target": "PTV",
         "prescription_gy_rbe": 60.0,
@@ -54,6 +55,9 @@ REPORT = {
     "uncertainty": {"percent": 1.2, "voxels": "PTV", "batches": 12},
     "warnings": {"request": ["said already"], "case": ["Thick slices."], "planner": []},
 }
+
+
+ASKED = ("goals", "worst_goals", "indices")
 
 
 def _artifact(objects: FolderStore, name: str, kind: str, data: bytes, media_type: str) -> dict[str, Any]:
@@ -128,7 +132,7 @@ async def test_a_plan_from_request_to_artifacts(
     assert plan["job"]["timings"]["planner"] | {"beamlets": 20.0, "optimise": 3.0} == plan["job"]["timings"]["planner"]
     assert [line["stage"] for line in plan["job"]["log"]][-1] == "exporter"
     assert plan["dvh"] == [{"structure": "PTV", "volume_cc": 100.5, "metrics": {"D95%[Gy]": 58.25}}]
-    assert (plan["goals"], plan["indices"]) == (REPORT["goals"], REPORT["indices"])
+    assert [plan[name] for name in ASKED] == [REPORT[name] for name in ASKED]
     assert plan["uncertainty"]["percent"] == 1.2
     assert plan["warnings"][-1] == "Thick slices."
     assert "Scanner 1" in plan["warnings"][0]

@@ -140,7 +140,7 @@ def _fetch(client: httpx.Client, plan: dict[str, Any], out: Path) -> None:
 
 def _tell(plan: dict[str, Any], out: Path, console: Console) -> None:
     console.print(dvh_table(plan["dvh"]))
-    console.print(goals_table(plan["goals"]))
+    console.print(goals_table(plan["goals"], plan["worst_goals"]))
     console.print(beams_table(plan["beams"]))
     console.print(indices_line(plan["indices"]))
     uncertainty = plan["uncertainty"]

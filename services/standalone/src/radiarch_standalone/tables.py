@@ -56,12 +56,19 @@ def indices_line(indices: dict[str, Any]) -> str:
     return "Indices: " + ", ".join(found)
 
 
-def goals_table(goals: Sequence[dict[str, Any]]) -> Table:
-    """Goals by priority, what the plan gives, and whether they are met, or at least within their limit."""
+def goals_table(goals: Sequence[dict[str, Any]], worst: Sequence[dict[str, Any] | None] = ()) -> Table:
+    """Goals by priority, what the plan gives, and whether they are met, or at least within their limit.
+
+    Parameters
+    ----------
+    worst
+        The worst scenario of each goal, in the order of ``goals``; empty for a plan without scenarios.
+    """
     table = Table(title="Goals", title_justify="left")
-    for name in ("priority", "structure", "goal", "limit", "achieved", ""):
+    for name in ("priority", "structure", "goal", "limit", "achieved", "", *(("worst scenario",) if worst else ())):
         table.add_column(name, justify="right" if name == "achieved" else "left")
-    for result in sorted(goals, key=lambda result: int(result["goal"]["priority"])):
+    rows = zip(goals, worst or [None] * len(goals), strict=True)
+    for result, hardest in sorted(rows, key=lambda row: int(row[0]["goal"]["priority"])):
         goal, verdict = result["goal"], str(result["verdict"])
         wanted = f"{goal['metric']} {goal['op']} {goal['value']:g}"
         table.add_row(
@@ -71,5 +78,12 @@ def goals_table(goals: Sequence[dict[str, Any]]) -> Table:
             "" if goal["limit"] is None else f"{goal['limit']:g}",
             f"{result['achieved']:.2f}",
             f"[{COLOURS[verdict]}]{verdict}[/]",
+            *((_worst(hardest),) if worst else ()),
         )
     return table
+
+
+def _worst(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    return f"[{COLOURS[found['verdict']]}]{found['achieved']:.2f}[/] {found['scenario']}"

@@ -131,5 +131,6 @@ def _optimisation(result: ResultManifest) -> Section:
 def _course(course: tuple[float, ...], spec: PlanSpec) -> str:
     return (
         f"Objective {course[0]:.4g} at the start, {course[-1]:.4g} at the end, {len(course)} values; "
-        f"{spec.optimisation}, at most {spec.iterations} iterations. It may rise where spots below the machine's minimum are left out."
+        f"{spec.optimisation}, at most {spec.iterations} iterations. It may rise where spots below the machine's "
+        "minimum are left out."
     )

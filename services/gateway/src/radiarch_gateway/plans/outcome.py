@@ -8,6 +8,7 @@ from radiarch_common.objects import ObjectStore
 from radiarch_common.quality import BeamStatistics, PlanIndices
 from radiarch_common.result import GoalResult, Uncertainty
 from radiarch_common.telemetry import get_logger
+from radiarch_common.worst import WorstGoal
 
 from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.artifacts.store import content
@@ -32,6 +33,7 @@ class Outcome:
 
     dvh: tuple[StructureMetrics, ...] = ()
     goals: tuple[GoalResult, ...] = ()
+    worst_goals: tuple[WorstGoal | None, ...] = ()
     indices: PlanIndices | None = None
     beams: tuple[BeamStatistics, ...] = ()
     uncertainty: Uncertainty | None = None
@@ -49,6 +51,7 @@ class _PlanFile(BaseModel):
     """What is read of ``plan.json``."""
 
     goals: tuple[GoalResult, ...]
+    worst_goals: tuple[WorstGoal | None, ...] = ()
     indices: PlanIndices | None = None
     beam_statistics: tuple[BeamStatistics, ...] = ()
     uncertainty: Uncertainty
@@ -75,6 +78,7 @@ def read_outcome(objects: ObjectStore, rows: list[ArtifactRow]) -> Outcome:
     return Outcome(
         dvh=curves,
         goals=plan.goals,
+        worst_goals=plan.worst_goals,
         indices=plan.indices,
         beams=plan.beam_statistics,
         uncertainty=plan.uncertainty,

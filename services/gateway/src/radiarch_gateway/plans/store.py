@@ -147,6 +147,7 @@ def plan_view(database: Database, plan_id: str, objects: ObjectStore) -> PlanVie
         artifacts=[artifact_view(artifact) for artifact in artifacts],
         dvh=list(outcome.dvh),
         goals=list(outcome.goals),
+        worst_goals=list(outcome.worst_goals),
         indices=outcome.indices,
         beams=list(outcome.beams),
         uncertainty=outcome.uncertainty,

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from radiarch_common.plans import ResolvedPlan
 from radiarch_common.quality import BeamStatistics, PlanIndices
 from radiarch_common.result import GoalResult, Uncertainty
+from radiarch_common.worst import WorstGoal
 
 from radiarch_gateway.artifacts.models import ArtifactView
 from radiarch_gateway.jobs.views import JobSummary, JobView
@@ -67,6 +68,9 @@ class PlanView(BaseModel):
     artifacts: list[ArtifactView]
     dvh: list[StructureMetrics] = Field(description="Metrics of each structure; empty until the plan is ready.")
     goals: list[GoalResult] = Field(description="What the plan is judged by; empty until the plan is ready.")
+    worst_goals: list[WorstGoal | None] = Field(
+        default=[], description="Of each goal, in their order, the worst scenario; empty for a plan without scenarios."
+    )
     indices: PlanIndices | None = Field(default=None, description="Homogeneity, conformity and gradient.")
     beams: list[BeamStatistics] = Field(description="Spots, energies, MU and times; empty until the plan is ready.")
     uncertainty: Uncertainty | None = Field(default=None, description="Statistical, of the final dose.")
