@@ -44,6 +44,11 @@ def _problem(answer: httpx.Response, status: int) -> dict[str, Any]:
             "prescription.dose_gy_rbe",
             "at most 150, more than 0",
         ),
+        (
+            {"prescription": {"target": "PTV", "dose_gy_rbe": 60, "fractions": 0}},
+            "prescription.fractions",
+            "at least 1, at most 100",
+        ),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )

@@ -12,6 +12,7 @@ from radiarch_common.plans import BODY, PlanSpec, ResolvedPlan
 from radiarch_common.result import Provenance, ResultBeam, ResultDraft, ResultManifest
 from radiarch_common.watch import PartOf, Watch
 
+from radiarch_planner.checks import check_structures
 from radiarch_planner.deliverable import DeliverableSpots, SpotLimits, deliverable_spots
 from radiarch_planner.dvh import Dvh
 from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, Patient, Placement
@@ -71,6 +72,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
         patient = patient_of(case, calibration, spec.dose_grid_mm, spec.density_overrides)
         inside = {name: occupancy_of(case, name, patient) for name in _structures_of(spec)}
         body = occupancy_of(case, _body_name(case), patient)
+        check_structures(case, spec, inside)
         check_derived_target(case, spec.prescription.target, inside[spec.prescription.target], body, patient.grid)
     planning = Planning(case, spec, engine, patient, inside, body > 0)
     watch.progress(0.01, "placing spots")
