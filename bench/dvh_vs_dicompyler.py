@@ -29,7 +29,7 @@ Sections = Callable[[float], list[tuple[float, float, float, float]]]
 
 CT_MM, CT_SIZE, SLICE_MM, SLICES = 0.9765625, 512, 2.0, 200
 GRID_MM = (2.5, 2.5, 2.0)
-METRICS = ("volume", "mean", "D95", "D50")
+DOSES = ("D95", "D50", "mean")
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,11 @@ class Shape:
             for x, y, a, b in self.sections(float(z_mm)) if self.low_mm <= z_mm <= self.high_mm else []:
                 if min(a, b) > 0.25:
                     count = max(12, int(np.pi * (a + b)))
-                    angle = 2 * np.pi * np.arange(count) / count
-                    yield float(z_mm), np.column_stack([x + a * np.cos(angle), y + b * np.sin(angle)])
+                    step = 2 * np.pi / count
+                    angle = step * np.arange(count)
+                    # Corners lie so far out that the polygon has the area of the ellipse.
+                    size = np.sqrt(step / np.sin(step))
+                    yield float(z_mm), np.column_stack([x + size * a * np.cos(angle), y + size * b * np.sin(angle)])
 
 
 def ellipsoid(name: str, centre: tuple[float, float, float], half: tuple[float, float, float]) -> Shape:
@@ -135,7 +138,8 @@ def dose_on_grid() -> tuple[tuple[float, float, float], npt.NDArray[np.float32]]
     )
     place = np.meshgrid(z, y, x, indexing="ij")
     radius = np.sqrt(((place[2] - 18) / 36) ** 2 + ((place[1] + 12) / 28) ** 2 + ((place[0] - 190) / 33) ** 2)
-    dose = 56.0 / (1 + np.exp(np.clip((radius - 1.15) / 0.12, -50, 50))) + 4.0 * np.exp(-((place[2] / 140) ** 2))
+    bath = (3.0 + place[0] / 200) * np.exp(-((place[2] / 140) ** 2))
+    dose = 56.0 / (1 + np.exp(np.clip((radius - 1.15) / 0.12, -50, 50))) + bath
     return (float(x[0]), float(y[0]), float(z[0])), dose.astype(np.float32)
 
 
@@ -194,13 +198,13 @@ def dicompyler(
 def record_of(sop_class: str, modality: str) -> Any:  # noqa: ANN401 - pydicom's dataset
     """An empty record with the file meta information that dicompyler-core looks at."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import UID, ExplicitVRLittleEndian
 
     record: Any = Dataset()
-    record.SOPClassUID, record.SOPInstanceUID, record.Modality = sop_class, "1.2.3.4", modality
+    record.SOPClassUID, record.SOPInstanceUID, record.Modality = UID(sop_class), UID("1.2.3.4"), modality
     record.file_meta = FileMetaDataset()
-    record.file_meta.MediaStorageSOPClassUID = sop_class
-    record.file_meta.MediaStorageSOPInstanceUID = record.SOPInstanceUID
+    record.file_meta.MediaStorageSOPClassUID = UID(sop_class)
+    record.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
     record.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return record
 
@@ -243,26 +247,25 @@ def rtdose_of(origin: tuple[float, float, float], dose: npt.NDArray[np.float32])
 
 
 def table(made: list[Shape], sides: dict[str, dict[str, Any]]) -> None:
-    """Seconds of each side, differences, and how far each is off a volume that is known."""
-    mine, theirs = sides["radiarch"], sides["dicompyler"]
-    print(
-        f"{'':12}{'cm3':>10}{'ours/s':>9}{'theirs/s':>10}{'ratio':>8}{'volume off %':>18}{'D95':>8}{'D50':>8}{'mean':>8}"
-    )
-    print(f"{'':12}{'':10}{'':9}{'':10}{'':8}{'ours':>9}{'theirs':>9}" + f"{'theirs - ours, Gy':>24}")
+    """Seconds of each side, how far each is off a volume that is known, and how far their doses differ."""
+    print(f"{'':12}{'':10}{'seconds':>19}{'':8}{'volume off, %':>18}{'theirs - ours, Gy':>24}")
+    print(f"{'':12}{'cm3':>10}{'ours':>9}{'theirs':>10}{'ratio':>8}{'ours':>9}{'theirs':>9}", end="")
+    print("".join(f"{name:>8}" for name in DOSES))
     for shape in made:
-        a, b = mine[shape.name], theirs[shape.name]
-        off = "".join(
-            f"{'' if shape.volume_cc is None else f'{100 * (v / shape.volume_cc - 1):.2f}':>9}"
-            for v in (a["volume"], b["volume"])
-        )
-        print(
-            f"{shape.name:12}{a['volume']:10.2f}{a['s']:9.3f}{b['s']:10.3f}{a['s'] / b['s']:8.2f}{off}"
-            + "".join(f"{b[name] - a[name]:8.2f}" for name in ("D95", "D50", "mean"))
-        )
-    total = {side: sum(found[s.name]["s"] for s in made) for side, found in sides.items()}
-    print(
-        f"{'all':12}{'':10}{total['radiarch']:9.2f}{total['dicompyler']:10.2f}{total['radiarch'] / total['dicompyler']:8.2f}"
-    )
+        a, b = sides["radiarch"][shape.name], sides["dicompyler"][shape.name]
+        off = ["" if shape.volume_cc is None else f"{100 * (v['volume'] / shape.volume_cc - 1):.2f}" for v in (a, b)]
+        print(f"{shape.name:12}{a['volume']:10.2f}{_seconds(a['s'], b['s'])}{off[0]:>9}{off[1]:>9}", end="")
+        print("".join(f"{b[name] - a[name]:8.2f}" for name in DOSES))
+    print(f"{'all':12}{'':10}{_seconds(*(total_s(found, made) for found in sides.values()))}")
+
+
+def _seconds(mine: float, theirs: float) -> str:
+    return f"{mine:9.3f}{theirs:10.3f}{mine / theirs:8.2f}"
+
+
+def total_s(found: dict[str, Any], made: list[Shape]) -> float:
+    """Seconds of all structures."""
+    return sum(found[shape.name]["s"] for shape in made)
 
 
 def main() -> None:
@@ -274,11 +277,11 @@ def main() -> None:
     origin, dose = dose_on_grid()
     sides = {"radiarch": ours(made, origin, dose), "dicompyler": dicompyler(made, origin, dose, options.fine)}
     table(made, sides)
-    total = {side: sum(found[s.name]["s"] for s in made) for side, found in sides.items()}
+    total = {side: total_s(found, made) for side, found in sides.items()}
     known = [s for s in made if s.volume_cc is not None]
     worst = {
         name: max(abs(sides["dicompyler"][s.name][name] - sides["radiarch"][s.name][name]) for s in made)
-        for name in ("D95", "D50", "mean")
+        for name in DOSES
     }
     told = {
         "structures": len(made),

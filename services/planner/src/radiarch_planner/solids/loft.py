@@ -14,7 +14,9 @@ A part that is there in one plane only ends half way, as a structure's ends do.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -119,8 +121,8 @@ def _one_sided(low: Plane, high: Plane) -> npt.NDArray[np.bool_]:
     """Cells of connected parts that only one of the planes has."""
     labels = np.zeros(low.present.shape, dtype=np.int32)
     ndimage.label(low.present | high.present, structure=np.ones((3, 3)), output=labels)
-    numbers = np.arange(int(labels.max()) + 1)
-    has_low, has_high = (np.asarray(ndimage.maximum(p.present, labels, numbers)) > 0 for p in (low, high))
+    count = int(labels.max()) + 1
+    has_low, has_high = (np.bincount(labels[p.present], minlength=count) > 0 for p in (low, high))
     ends = has_low != has_high
     ends[0] = False
     return ends[labels]
@@ -142,29 +144,38 @@ def _ring(inner: Plane, outer: Plane, through: npt.NDArray[np.bool_], raster: Ra
     return Ring(cells, part, outer.share[rows, columns], from_boundary, np.maximum(length, 1e-3))
 
 
+@numba.njit(nogil=True)  # pyright: ignore[reportUntypedFunctionDecorator]
 def _marched(share: ShareArray, start: FloatArray, direction: FloatArray, length: FloatArray) -> FloatArray:
-    """Where rays leave a plane's contours; all in cells, ``length`` is where to start looking."""
-    length = length.copy()
-    alive = np.arange(len(length))
-    before = np.maximum(_at(share, start, direction, length, alive), 0.5)
-    for _ in range(sum(share.shape)):
-        if len(alive) == 0:
-            break
-        after = _at(share, start, direction, length + 1.0, alive)
-        inside = after >= 0.5
-        left = alive[~inside]
-        drop = before[~inside] - after[~inside]
-        length[left] += (before[~inside] - 0.5) / np.maximum(drop, 1e-9)
-        alive, before = alive[inside], after[inside]
-        length[alive] += 1.0
-    return length
+    """Where rays leave a plane's contours; all in cells, ``length`` is where to start looking.
+
+    ``start`` and ``direction`` have the shape (2, n), rows y and x.
+    """
+    found = length.copy()
+    for ray in range(len(length)):
+        y, x = start[0, ray], start[1, ray]
+        dy, dx = direction[0, ray], direction[1, ray]
+        before = max(_at(share, y + dy * found[ray], x + dx * found[ray]), 0.5)
+        for _ in range(share.shape[0] + share.shape[1]):
+            after = _at(share, y + dy * (found[ray] + 1.0), x + dx * (found[ray] + 1.0))
+            if after < 0.5:
+                found[ray] += (before - 0.5) / max(before - after, 1e-9)
+                break
+            before = after
+            found[ray] += 1.0
+    return found
 
 
-def _at(
-    share: ShareArray, start: FloatArray, direction: FloatArray, length: FloatArray, rays: npt.NDArray[np.intp]
-) -> FloatArray:
-    points = start[:, rays] + direction[:, rays] * length[rays]
-    return np.asarray(ndimage.map_coordinates(share, points, order=1, output=np.float64))
+@numba.njit(nogil=True)  # pyright: ignore[reportUntypedFunctionDecorator]
+def _at(share: ShareArray, y: float, x: float) -> Any:  # noqa: ANN401 - compiled: a float
+    """Bilinear between the centres of cells; 0 outside of them."""
+    rows, columns = share.shape
+    if y < 0 or x < 0 or y > rows - 1 or x > columns - 1:
+        return 0.0
+    j, i = min(int(y), rows - 2), min(int(x), columns - 2)
+    v, u = y - j, x - i
+    low = (1 - u) * share[j, i] + u * share[j, i + 1]
+    high = (1 - u) * share[j + 1, i] + u * share[j + 1, i + 1]
+    return (1 - v) * low + v * high
 
 
 def _thickness_pace(low: Plane, high: Plane, bend: float, cell_mm: float) -> Pace:
