@@ -1,5 +1,7 @@
 """Gamma index: how well one dose agrees with another, in dose and in distance at once.
 
+Our own: pymedphys's needs a package beside it that nothing else here does (ADR 0023).
+
 References
 ----------
 Low et al., Med. Phys. 25 (1998) 656, for the index; AAPM TG-218, Med. Phys. 45 (2018) e53, for how to use it.
