@@ -73,9 +73,13 @@ class Bench:
 
     def plan(self, **changes: Any) -> tuple[Dataset, Dataset]:  # noqa: ANN401 - any field of a PlanSpec
         """RTPLAN and RTDOSE of an optimised plan, read back from the PACS; ``changes`` are fields of its spec."""
+        return self._exported(self.draft(**changes))
+
+    def draft(self, **changes: Any) -> ResultDraft:  # noqa: ANN401 - any field of a PlanSpec
+        """An optimised plan as the planner makes it; ``changes`` are fields of its spec."""
         spec = self.spec.model_copy(update=changes)
         request = self._job.request.model_copy(update={"spec": spec})
-        return self._exported(make_plan(self.case, request, self.engine, self._calibration, QuietWatch()))
+        return make_plan(self.case, request, self.engine, self._calibration, QuietWatch())
 
     def irradiate(self, beams: tuple[ResultBeam, ...], primaries: int) -> tuple[Dataset, Dataset]:
         """RTPLAN and RTDOSE of exactly these beams, read back from the PACS."""
