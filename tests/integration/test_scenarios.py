@@ -79,6 +79,39 @@ def test_scenarios_move_the_dose_as_they_say(bench: Bench) -> None:
         assert _verdicts(found[name]) == verdicts
 
 
+@pytest.mark.slow
+def test_a_robust_plan_withstands_what_another_does_not(bench: Bench) -> None:
+    """Same spots, normalised to the same nominal D95 of a CTV without a margin; the range is 5 % short or long.
+
+    Fails when robust objectives do not see their scenarios: the worst scenario of both plans would be alike.
+    """
+    worst: dict[str, float] = {}
+    for optimise in ("nominal", "worst case"):
+        errors = {"setup_mm": (0.0, 0.0, 0.0), "range_percent": 5.0, "primaries_per_scenario": 20_000}
+        draft = bench.draft(
+            **CORE
+            | {
+                "beams": (Beam(name="G90", gantry_angle_deg=90.0), Beam(name="G270", gantry_angle_deg=270.0)),
+                "prescription": CORE["prescription"].model_copy(update={"normalisation": "D95% = 95 %"}),
+                "target_margin_mm": 6.0,
+                "primaries_per_spot": 50,
+                "primaries_final": 20_000,
+            },
+            objectives=(
+                Objective(structure="Core", kind="DUniform", dose_gy_rbe=50.0, weight=100.0, robust=True),
+                Objective(structure="BODY", kind="DMean", dose_gy_rbe=0.0, weight=1.0),
+            ),
+            robustness=Robustness.model_validate(errors | {"optimise": optimise}),
+        )
+        found = [each.metrics["Core"]["D95%[Gy]"] for each in draft.manifest.scenarios]
+        assert found[0] == pytest.approx(0.95 * 50.0, rel=0.01)
+        assert len(found) == 3
+        costs = [each.robust_cost is not None for each in draft.manifest.scenarios]
+        assert costs == [optimise == "worst case"] * 3
+        worst[optimise] = min(found) / 50.0
+    assert worst["worst case"] > worst["nominal"] + 0.02
+
+
 def _verdicts(scenario: ScenarioResult) -> list[str]:
     return [goal.verdict for goal in scenario.goals]
 

@@ -71,8 +71,12 @@ class Region:
             If no voxel lies in the structure.
         """
         share = occupancy.reshape(-1)
-        refuse_without_voxel(name, occupancy)
         whole = float(share.sum(dtype=np.float64))
+        if whole <= 0:
+            raise RefusedError(
+                f"Structure '{name}' has an objective, and no voxel of the dose grid lies in it.",
+                "Draw it inside BODY, or leave its objective out.",
+            )
         inside = share[voxels].astype(np.float64)
         rows = np.flatnonzero(inside)
         return cls(rows, inside[rows] / whole)
@@ -168,15 +172,6 @@ def nearest(distance: FloatArray, weights: FloatArray, volume: float) -> FloatAr
     share = (volume - float(np.sum(weights[inside]))) / float(np.sum(weights[edge]))
     counted[edge] = min(max(share, 0.0), 1.0) * weights[edge]
     return counted
-
-
-def refuse_without_voxel(name: str, occupancy: ShareArray) -> None:
-    """Refuse a structure that no voxel lies in, share of each voxel inside. Raises RefusedError."""
-    if not occupancy.any():
-        raise RefusedError(
-            f"The plan needs structure '{name}', and no voxel of the dose grid lies in it.",
-            "Draw it inside BODY, or leave its objectives out.",
-        )
 
 
 def voxels_needed(occupancies: Sequence[ShareArray]) -> IndexArray:

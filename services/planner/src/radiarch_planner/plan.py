@@ -9,6 +9,7 @@ from radiarch_common.plans import PlanSpec, ResolvedPlan
 from radiarch_common.result import Provenance, ResultBeam, ResultDraft, ResultManifest
 from radiarch_common.watch import PartOf, Watch
 
+from radiarch_planner.checks import check_structures
 from radiarch_planner.deliverable import DeliverableSpots, SpotLimits
 from radiarch_planner.dvh import Dvh
 from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, Placement
@@ -18,7 +19,7 @@ from radiarch_planner.normalise import scale_for
 from radiarch_planner.optimum import find_optimum
 from radiarch_planner.overlaps import overlap_warnings
 from radiarch_planner.patient import occupancy_of, patient_of
-from radiarch_planner.planning import Planning, body_name, refuse_empty, spec_of_case, structures_of
+from radiarch_planner.planning import Planning, body_name, spec_of_case, structures_of
 from radiarch_planner.scenarios import share_of_final, under_scenarios, warnings_of_scenarios, with_nominal
 from radiarch_planner.structures.derived_case import check_derived_target, derived_of, stored_shares, with_derived
 from radiarch_planner.tradeoffs import explanations
@@ -45,8 +46,8 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
         patient = patient_of(case, calibration, spec.dose_grid_mm, spec.density_overrides)
         inside = {name: occupancy_of(case, name, patient) for name in structures_of(spec)}
         body = occupancy_of(case, body_name(case), patient)
+        check_structures(case, spec, inside)
         check_derived_target(case, spec.prescription.target, inside[spec.prescription.target], body, patient.grid)
-        refuse_empty(spec, case, inside)
     planning = Planning(case, spec, engine, patient, inside, body > 0)
     watch.progress(0.01, "placing spots")
     with watch.timed("spots"):

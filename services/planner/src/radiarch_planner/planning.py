@@ -11,8 +11,6 @@ from radiarch_common.objectives import contradiction
 from radiarch_common.plans import BODY, PlanSpec
 
 from radiarch_planner.engines.base import Engine, FloatArray, Patient
-from radiarch_planner.metrics import Metric
-from radiarch_planner.objectives import refuse_without_voxel
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ def spec_of_case(spec: PlanSpec, case: Case) -> PlanSpec:
     Raises
     ------
     RefusedError
-        That lists the names there are when a structure is not among them; if objectives contradict each other now that
-        BODY has its name; if a goal's metric cannot be read.
+        That lists the names there are when a structure is not among them; or if objectives contradict each other now
+        that BODY has its name.
     """
     body = body_name(case)
 
@@ -56,8 +54,6 @@ def spec_of_case(spec: PlanSpec, case: Case) -> PlanSpec:
     found = contradiction(objectives, body)
     if found:
         raise RefusedError(f"{found[0].upper()}{found[1:]}.", "Change the dose of one of them, or leave it out.")
-    for goal in goals:
-        Metric.parse(goal.metric)
     return spec.model_copy(update={"objectives": objectives, "goals": goals})
 
 
@@ -69,21 +65,3 @@ def body_name(case: Case) -> str:
 def structures_of(spec: PlanSpec) -> list[str]:
     """Structures whose voxels the plan needs: the target, and those with objectives; each once."""
     return list(dict.fromkeys([spec.prescription.target, *(objective.structure for objective in spec.objectives)]))
-
-
-def refuse_empty(spec: PlanSpec, case: Case, inside: Mapping[str, FloatArray]) -> None:
-    """Refuse structures that nothing lies in, before anything is simulated. Raises RefusedError.
-
-    Parameters
-    ----------
-    inside
-        As in ``Planning``.
-    """
-    for name, share in inside.items():
-        refuse_without_voxel(name, share)
-    for goal in spec.goals:
-        if case.manifest.structure(goal.structure).volume_cc <= 0:
-            raise RefusedError(
-                f"Structure '{goal.structure}' has the goal {goal.metric}, and no volume.",
-                "Draw it, or leave its goal out.",
-            )
