@@ -166,7 +166,7 @@ def arguments() -> argparse.Namespace:
 def measure(options: argparse.Namespace) -> None:
     """Each side in turn, then the table."""
     matrix, inside = made(options.spots, options.rows, options.width)
-    problem, reference = ours(matrix, inside), plain(matrix, inside)
+    problem, reference, rows = ours(matrix, inside), plain(matrix, inside), len(inside["BODY"])
     start = np.full(
         options.spots, DOSE_GY / float(np.mean(problem.nominal.dose_gy_rbe(np.ones(options.spots))[inside["PTV"]]))
     )
@@ -186,7 +186,7 @@ def measure(options: argparse.Namespace) -> None:
     found = optimise(problem, start, (0.0, MAXIMUM_MU), options.iterations, QuietWatch())
     tell("radiarch", once, began, len(found.course) - 1, found.mu)
     began = time.perf_counter()
-    whole = minimise(problem.cost, start, 0.0, MAXIMUM_MU, options.iterations, 0.0, lambda *_: None)
+    whole = minimise(problem.cost, start, 0.0, MAXIMUM_MU, options.iterations, 0.0, lambda _iteration, _cost: None)
     tell("radiarch, all iterations", once, began, len(whole.course) - 1, whole.x)
     once = best_ms(lambda: reference(start), 10)
     bounds = [(0.0, MAXIMUM_MU)] * options.spots
@@ -201,14 +201,14 @@ def measure(options: argparse.Namespace) -> None:
         began = time.perf_counter()
         by_opentps = solver.solve([function], start, bounds=bounds)
         tell("opentps", once, began, int(by_opentps["niter"]), np.asarray(by_opentps["sol"]))
-    print(f"{options.spots} spots, {matrix.shape[0]} rows, {matrix.nnz / 1e6:.1f} million non-zeros")
+    print(f"{options.spots} spots, {rows} rows, {matrix.nnz / 1e6:.1f} million non-zeros")
     print(f"{'':26}{'cost+gradient':>15}{'search':>11}{'iterations':>12}{'cost':>11}")
     for side, row in told.items():
         print(
             f"{side:26}{row['cost_and_gradient_ms']:12.1f} ms{row['search_s']:9.2f} s{row['iterations']:12.0f}"
             f"{row['cost']:11.4f}"
         )
-    size = {"spots": options.spots, "rows": int(matrix.shape[0]), "non_zeros": int(matrix.nnz)}
+    size = {"spots": options.spots, "rows": rows, "non_zeros": int(matrix.nnz)}
     print(json.dumps({**size, "cores": len(os.sched_getaffinity(0)), "sides": told}))
 
 

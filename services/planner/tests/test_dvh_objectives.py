@@ -103,7 +103,12 @@ def test_voxels_of_equal_dose_are_moved_alike(kind: Kind) -> None:
 
 def test_fulfilled_objectives_cost_nothing() -> None:
     shares, dose = np.full(10, 0.1), np.array([10.0, 20, 30, 40, 50, 60, 70, 80, 90, 100])
-    for kind, limit, volume in (("DVHMin", 50.0, 60.0), ("DVHMax", 50.0, 60.0), ("DVHMin", 100.0, 5.0)):
+    fulfilled: list[tuple[Kind, float, float]] = [
+        ("DVHMin", 50.0, 60.0),
+        ("DVHMax", 50.0, 60.0),
+        ("DVHMin", 100.0, 5.0),
+    ]
+    for kind, limit, volume in fulfilled:
         cost, gradient = cost_of(term(kind, limit, volume, shares), dose)
         assert cost == 0.0
         assert not gradient.any()

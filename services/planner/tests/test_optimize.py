@@ -37,6 +37,10 @@ def occupancy(voxels: int, seed: int = 2) -> npt.NDArray[np.float32]:
     return np.clip(rng.uniform(-0.5, 1.5, (voxels, 1, 1)), 0, 1).astype(np.float32)
 
 
+def tell_nobody(_iteration: int, _cost: float) -> None:
+    pass
+
+
 def plainly(kind: str, limit: float, dose: FloatArray, share: FloatArray) -> float:
     """The cost of one objective as its definition reads."""
     share = share / share.sum()
@@ -102,7 +106,7 @@ def test_reaches_the_minimum_of_bounded_least_squares() -> None:
         problem.nominal.beamlets.toarray().astype(np.float64), np.full(200, 2.0), (0.15, 0.35), tol=1e-14
     )
     least = 2 * exact.cost / 200
-    found = minimise(problem.cost, np.full(40, 0.2), 0.15, 0.35, 400, 0.0, lambda *_: None)
+    found = minimise(problem.cost, np.full(40, 0.2), 0.15, 0.35, 400, 0.0, tell_nobody)
     assert found.course[-1] == pytest.approx(least, rel=1e-5)
     np.testing.assert_allclose(found.x, exact.x, atol=2e-3)
     assert np.sum(found.x == 0.15) == np.sum(exact.x < 0.15 + 1e-8) > 0
@@ -117,7 +121,7 @@ def test_narrow_valley_between_bounds() -> None:
         cost = (1 - a) ** 2 + 100 * (b - a * a) ** 2
         return float(cost), np.array([-2 * (1 - a) - 400 * a * (b - a * a), 200 * (b - a * a)])
 
-    found = minimise(rosenbrock, np.array([-1.2, 0.4]), -2.0, 0.5, 200, 0.0, lambda *_: None)
+    found = minimise(rosenbrock, np.array([-1.2, 0.4]), -2.0, 0.5, 200, 0.0, tell_nobody)
     np.testing.assert_allclose(found.x, [0.5, 0.25], atol=1e-5)
 
 
