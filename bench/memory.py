@@ -26,9 +26,10 @@ def plan(folder: Path, case_key: str, changes: dict[str, Any]) -> dict[str, floa
     from radiarch_common.plans import PlanSpec, ResolvedPlan
     from radiarch_common.settings import Settings
     from radiarch_common.watch import QuietWatch
-    from radiarch_planner import plan as way
+    from radiarch_planner import optimum
     from radiarch_planner.catalogue import build_catalogue, find_calibration, find_machine
     from radiarch_planner.engines.mcsquare import McsquareEngine
+    from radiarch_planner.plan import make_plan
 
     catalogue = build_catalogue()
     machine = next(entry for entry in catalogue.machines if entry.id == "generic-pbs")
@@ -57,17 +58,19 @@ def plan(folder: Path, case_key: str, changes: dict[str, Any]) -> dict[str, floa
         origins={},
     )
     told: dict[str, float] = {}
-    refuse = way.refuse_many_beamlets  # pyright: ignore[reportPrivateImportUsage]
+    refuse = optimum.refuse_many_beamlets  # pyright: ignore[reportPrivateImportUsage]
 
-    def listen(volumes: float, beamlets: float, spots: int, primaries: int, machine_bytes: float) -> None:
+    def listen(
+        volumes: float, beamlets: float, spots: int, primaries: int, machine_bytes: float, scenarios: int
+    ) -> None:
         told.update(volumes_mib=volumes / MIB, beamlets_mib=beamlets / MIB, spots=spots)
-        refuse(volumes, beamlets, spots, primaries, machine_bytes)
+        refuse(volumes, beamlets, spots, primaries, machine_bytes, scenarios)
 
-    way.refuse_many_beamlets = listen  # pyright: ignore[reportPrivateImportUsage]
+    optimum.refuse_many_beamlets = listen  # pyright: ignore[reportPrivateImportUsage]
     settings = Settings(work_folder=folder / "work")
     tables = find_calibration(calibration.pinned)
     engine = McsquareEngine(settings, find_machine(machine.pinned), tables)
-    draft = way.make_plan(load_case(FolderStore(folder / "objects"), case_key), request, engine, tables, QuietWatch())
+    draft = make_plan(load_case(FolderStore(folder / "objects"), case_key), request, engine, tables, QuietWatch())
     status = Path("/proc/self/status").read_text(encoding="ascii")
     peak = re.search(r"VmHWM:\s+(\d+) kB", status)
     if peak is None:

@@ -40,7 +40,7 @@ def ours(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     settings = Settings(pacs={"main": FolderPacsSettings(folder=folder / "pacs")}, work_folder=folder / "work")
     study = write_phantom(folder / "pacs")
     catalogue = build_catalogue()
-    workflow = catalogue.workflows[0]
+    workflow = next(entry for entry in catalogue.workflows if entry.template.id == "proton-impt")
     machine = next(entry for entry in catalogue.machines if entry.id == "generic-pbs")
     calibration = next(entry for entry in catalogue.ct_calibrations if entry.id == "ucl-toshiba")
     spec = PlanSpec.model_validate(

@@ -225,3 +225,34 @@ def test_density_overrides_are_said(body: dict[str, Any], catalogue: Catalogue) 
     plan = _resolved(body, catalogue)
     assert [(o.structure, o.hu) for o in plan.spec.density_overrides] == [("PTV", 40.0)]
     assert plan.origins["density_overrides"] == "request"
+
+
+def _asked(*objectives: tuple[str, str, float], **more: object) -> dict[str, Any]:
+    names = ("structure", "kind", "dose_gy_rbe")
+    return {"objectives": [dict(zip(names, each, strict=True)) | more for each in objectives]}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field", "said"),
+    [
+        (
+            _asked(("{target}", "DMin", 60.0), ("PTV", "DMax", 55.0)),
+            "overrides.objectives",
+            "DMin 60 Gy(RBE) of 'PTV' and DMax 55 Gy(RBE) of 'PTV' contradict each other",
+        ),
+        (
+            _asked(("{target}", "DUniform", 60.0), ("{body}", "DMax", 55.0)),
+            "overrides.objectives",
+            "DUniform 60 Gy(RBE) of 'PTV' and DMax 55 Gy(RBE) of '{body}' contradict each other",
+        ),
+        (_asked(("{target}", "DMin", 60.0), robust=True), "robustness", "DMin 60 Gy(RBE) of 'PTV' is robust"),
+    ],
+    ids=["same structure", "target in BODY", "robust against nothing"],
+)
+def test_objectives_that_cannot_be_fulfilled_are_named(
+    overrides: dict[str, Any], field: str, said: str, body: dict[str, Any], catalogue: Catalogue
+) -> None:
+    """Refused with the request, before there is a job; both objectives are in the message."""
+    found = _refused(body | {"overrides": overrides}, catalogue)
+    assert list(found) == [field]
+    assert said in found[field][0]

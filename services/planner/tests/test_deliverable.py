@@ -14,8 +14,9 @@ from radiarch_planner.deliverable import (
     normalised,
     residual_percent,
 )
-from radiarch_planner.objectives import Region, Term, terms_of
-from radiarch_planner.optimize import DoseModel
+from radiarch_planner.dose_model import DoseModel
+from radiarch_planner.objectives import Region, terms_of
+from radiarch_planner.problem import Problem
 from scipy.sparse import csc_matrix
 
 FloatArray = npt.NDArray[np.float64]
@@ -46,7 +47,7 @@ def spec(minimum_mu: float = 0.02, maximum_mu: float = 250.0, normalisation: str
     )
 
 
-def problem(plan: PlanSpec) -> tuple[DoseModel, tuple[Term, ...], Region]:
+def problem(plan: PlanSpec) -> tuple[Problem, Region]:
     """Overlapping Gaussian spots along a line; the target is its middle third."""
     at = np.arange(ROWS)
     spots = np.exp(-(((at[:, None] - np.linspace(20, 100, 33)[None]) / 4.0) ** 2) / 2) * 1.5
@@ -56,7 +57,8 @@ def problem(plan: PlanSpec) -> tuple[DoseModel, tuple[Term, ...], Region]:
     inside["PTV"][40:80] = 1
     inside["PTV"][[39, 80]] = 0.4
     model = DoseModel(csc_matrix(spots.astype(np.float32)), 33.0)
-    return model, terms_of(plan.objectives, inside, voxels), Region.of("PTV", inside["PTV"], voxels)
+    terms = terms_of(plan.objectives, inside, voxels)
+    return Problem.nominal_only(model, terms), Region.of("PTV", inside["PTV"], voxels)
 
 
 def assert_deliverable(mu: FloatArray, minimum_mu: float, maximum_mu: float) -> None:
@@ -75,8 +77,8 @@ def assert_deliverable(mu: FloatArray, minimum_mu: float, maximum_mu: float) -> 
 def test_every_spot_is_deliverable_whatever_the_limits(minimum_mu: float, headroom: float, normalisation: str) -> None:
     maximum_mu = minimum_mu * headroom + 0.002
     plan = spec(minimum_mu, maximum_mu, normalisation)
-    model, terms, target = problem(plan)
-    found = deliverable_spots(model, terms, target, plan, QuietWatch())
+    asked, target = problem(plan)
+    found = deliverable_spots(asked, target, plan, QuietWatch())
     assert_deliverable(found.mu, minimum_mu, maximum_mu)
     assert np.sum(found.mu == 0) == found.left_out
     on = found.mu[found.mu > 0]
@@ -88,28 +90,28 @@ def test_every_spot_is_deliverable_whatever_the_limits(minimum_mu: float, headro
 def test_small_spots_are_left_out_and_none_is_below_the_minimum() -> None:
     """Spots outside the target want next to nothing; the plan without them is still uniform."""
     plan = spec(minimum_mu=0.1)
-    model, terms, target = problem(plan)
-    found = deliverable_spots(model, terms, target, plan, QuietWatch())
+    asked, target = problem(plan)
+    found = deliverable_spots(asked, target, plan, QuietWatch())
     assert 0 < found.left_out < 25
     assert found.mu[found.mu > 0].min() >= 0.1
-    dose = model.dose_gy_rbe(found.mu)[target.rows]
+    dose = asked.nominal.dose_gy_rbe(found.mu)[target.rows]
     assert np.percentile(dose, 10) > 0.95 * 60
     assert np.percentile(dose, 90) < 1.05 * 60
 
 
 def test_limits_that_forbid_the_dose_are_said() -> None:
     plan = spec(maximum_mu=0.05)
-    model, terms, target = problem(plan)
-    found = deliverable_spots(model, terms, target, plan, QuietWatch())
+    asked, target = problem(plan)
+    found = deliverable_spots(asked, target, plan, QuietWatch())
     assert found.residual_percent < -20
     assert np.all(found.mu[found.mu > 0] <= 0.05)
 
 
 def test_minimum_above_what_any_spot_needs_is_refused() -> None:
     plan = spec(minimum_mu=9.0)
-    model, terms, target = problem(plan)
+    asked, target = problem(plan)
     with pytest.raises(RefusedError, match="half the machine's minimum"):
-        deliverable_spots(model, terms, target, plan, QuietWatch())
+        deliverable_spots(asked, target, plan, QuietWatch())
 
 
 def test_limits_without_a_whole_step_between_them_are_refused() -> None:
@@ -134,12 +136,12 @@ def test_written_spots_are_nearest_steps_within_limits(mu: list[float], scale: f
 
 def test_normalisation_reaches_its_value_although_some_spots_stay_at_a_limit() -> None:
     plan = spec(minimum_mu=0.3)
-    model, _, target = problem(plan)
+    asked, target = problem(plan)
     mu = np.full(33, 0.9)
     mu[::4] = 0.3
-    found = normalised(model, target, plan.prescription, mu, SpotLimits.of(plan))
+    found = normalised(asked.nominal, target, plan.prescription, mu, SpotLimits.of(plan))
     assert found.min() >= 0.3
-    assert abs(residual_percent(model, target, plan.prescription, found)) < 0.2
+    assert abs(residual_percent(asked.nominal, target, plan.prescription, found)) < 0.2
 
 
 def test_progress_covers_both_searches() -> None:

@@ -10,8 +10,10 @@ import pytest
 from radiarch_common.errors import RefusedError, StoppedError
 from radiarch_common.plans import Objective
 from radiarch_common.watch import QuietWatch
-from radiarch_planner.objectives import Region, Term, terms_of, voxels_needed
-from radiarch_planner.optimize import DoseModel, optimise, uniform_start
+from radiarch_planner.dose_model import DoseModel
+from radiarch_planner.objectives import Region, terms_of, voxels_needed
+from radiarch_planner.optimize import optimise, uniform_start
+from radiarch_planner.problem import Problem
 from radiarch_planner.quasi_newton import minimise
 from scipy.optimize import lsq_linear
 from scipy.sparse import csc_matrix, random_array
@@ -35,6 +37,10 @@ def occupancy(voxels: int, seed: int = 2) -> npt.NDArray[np.float32]:
     return np.clip(rng.uniform(-0.5, 1.5, (voxels, 1, 1)), 0, 1).astype(np.float32)
 
 
+def tell_nobody(_iteration: int, _cost: float) -> None:
+    pass
+
+
 def plainly(kind: str, limit: float, dose: FloatArray, share: FloatArray) -> float:
     """The cost of one objective as its definition reads."""
     share = share / share.sum()
@@ -53,7 +59,7 @@ def test_cost_is_the_mean_over_the_volume(kind: str) -> None:
     limit = float(np.median(dose)) * 0.9
     terms = terms_of([objective(kind, limit, weight=7.0)], {"PTV": inside}, np.arange(60))
     expected = 7.0 * plainly(kind, limit, dose, inside.reshape(-1).astype(np.float64))
-    assert model.cost(terms, mu)[0] == pytest.approx(expected, rel=1e-5)
+    assert Problem.nominal_only(model, terms).cost(mu)[0] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,7 +71,7 @@ def test_rows_that_were_left_out_count_as_no_dose(kind: str) -> None:
     found: list[tuple[float, FloatArray]] = []
     for rows in (60, 40):
         terms = terms_of([objective(kind, 3.0)], {"PTV": inside}, np.arange(rows))
-        found.append(DoseModel(csc_matrix(whole[:rows]), 33.0).cost(terms, mu))
+        found.append(Problem.nominal_only(DoseModel(csc_matrix(whole[:rows]), 33.0), terms).cost(mu))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5, atol=1e-9)
 
@@ -77,27 +83,30 @@ def test_gradient_is_the_slope_of_the_cost() -> None:
         KINDS, (20.0, 12.0, 5.0, 15.0), (3.0, 2.0, 1.0, 0.5), ("PTV", "Rectum", "Rectum", "PTV"), strict=True
     )]  # fmt: skip
     terms = terms_of(objectives, inside, np.arange(80))
-    model = DoseModel(beamlets(80, 12), 33.0)
+    problem = Problem.nominal_only(DoseModel(beamlets(80, 12), 33.0), terms)
     mu = np.random.default_rng(5).uniform(0.05, 0.4, 12)
-    gradient = model.cost(terms, mu)[1]
+    gradient = problem.cost(mu)[1]
     for spot in range(12):
         step = np.zeros(12)
         step[spot] = 1e-3
-        slope = (model.cost(terms, mu + step)[0] - model.cost(terms, mu - step)[0]) / 2e-3
+        slope = (problem.cost(mu + step)[0] - problem.cost(mu - step)[0]) / 2e-3
         assert gradient[spot] == pytest.approx(slope, rel=2e-3, abs=1e-3 * float(np.abs(gradient).max()))
 
 
-def uniform_problem() -> tuple[DoseModel, tuple[Term, ...]]:
+def uniform_problem() -> Problem:
     inside = np.ones((200, 1, 1), np.float32)
-    return DoseModel(beamlets(200, 40), 1.0), terms_of([objective("DUniform", 2.0)], {"PTV": inside}, np.arange(200))
+    terms = terms_of([objective("DUniform", 2.0)], {"PTV": inside}, np.arange(200))
+    return Problem.nominal_only(DoseModel(beamlets(200, 40), 1.0), terms)
 
 
 def test_reaches_the_minimum_of_bounded_least_squares() -> None:
     """DUniform alone is a bounded least-squares problem: SciPy's active-set solver knows its minimum."""
-    model, terms = uniform_problem()
-    exact = lsq_linear(model.beamlets.toarray().astype(np.float64), np.full(200, 2.0), (0.15, 0.35), tol=1e-14)
+    problem = uniform_problem()
+    exact = lsq_linear(
+        problem.nominal.beamlets.toarray().astype(np.float64), np.full(200, 2.0), (0.15, 0.35), tol=1e-14
+    )
     least = 2 * exact.cost / 200
-    found = minimise(lambda mu: model.cost(terms, mu), np.full(40, 0.2), 0.15, 0.35, 400, 0.0, lambda _: None)
+    found = minimise(problem.cost, np.full(40, 0.2), 0.15, 0.35, 400, 0.0, tell_nobody)
     assert found.course[-1] == pytest.approx(least, rel=1e-5)
     np.testing.assert_allclose(found.x, exact.x, atol=2e-3)
     assert np.sum(found.x == 0.15) == np.sum(exact.x < 0.15 + 1e-8) > 0
@@ -112,13 +121,13 @@ def test_narrow_valley_between_bounds() -> None:
         cost = (1 - a) ** 2 + 100 * (b - a * a) ** 2
         return float(cost), np.array([-2 * (1 - a) - 400 * a * (b - a * a), 200 * (b - a * a)])
 
-    found = minimise(rosenbrock, np.array([-1.2, 0.4]), -2.0, 0.5, 200, 0.0, lambda _: None)
+    found = minimise(rosenbrock, np.array([-1.2, 0.4]), -2.0, 0.5, 200, 0.0, tell_nobody)
     np.testing.assert_allclose(found.x, [0.5, 0.25], atol=1e-5)
 
 
 def test_cost_never_rises_and_spots_stay_within_bounds() -> None:
-    model, terms = uniform_problem()
-    found = optimise(model, terms, np.full(40, 5.0), (0.02, 0.3), 100, QuietWatch())
+    problem = uniform_problem()
+    found = optimise(problem, np.full(40, 5.0), (0.02, 0.3), 100, QuietWatch())
     assert all(a >= b for a, b in pairwise(found.course))
     assert found.mu.min() >= 0.02
     assert found.mu.max() <= 0.3
@@ -126,8 +135,8 @@ def test_cost_never_rises_and_spots_stay_within_bounds() -> None:
 
 
 def test_iterations_are_a_limit() -> None:
-    model, terms = uniform_problem()
-    found = optimise(model, terms, np.full(40, 0.1), (0.0, 1.0), 3, QuietWatch())
+    problem = uniform_problem()
+    found = optimise(problem, np.full(40, 0.1), (0.0, 1.0), 3, QuietWatch())
     assert len(found.course) == 4
     assert not found.converged
 
@@ -141,11 +150,14 @@ def test_same_bits_on_any_number_of_threads(spots: int) -> None:
         "from radiarch_common.plans import Objective\n"
         "from radiarch_common.watch import QuietWatch\n"
         "from radiarch_planner.objectives import terms_of\n"
-        "from radiarch_planner.optimize import DoseModel, optimise\n"
+        "from radiarch_planner.dose_model import DoseModel\n"
+        "from radiarch_planner.optimize import optimise\n"
+        "from radiarch_planner.problem import Problem\n"
         f"a = csc_matrix(random_array((500, {spots}), density=0.02, rng=np.random.default_rng(3), dtype=np.float32))\n"
         "o = [Objective(structure='PTV', kind='DUniform', dose_gy_rbe=2.0)]\n"
         "t = terms_of(o, {'PTV': np.ones((500, 1, 1), np.float32)}, np.arange(500))\n"
-        f"m = optimise(DoseModel(a, 1.0), t, np.full({spots}, 0.1), (0.0, 1.0), 30, QuietWatch()).mu\n"
+        "p = Problem.nominal_only(DoseModel(a, 1.0), t)\n"
+        f"m = optimise(p, np.full({spots}, 0.1), (0.0, 1.0), 30, QuietWatch()).mu\n"
         "print(hashlib.sha256(m.tobytes()).hexdigest())\n"
     )
     found = {
@@ -175,11 +187,22 @@ class StopsAfter(QuietWatch):
 
 
 def test_stops_when_asked() -> None:
-    model, terms = uniform_problem()
+    problem = uniform_problem()
     watch = StopsAfter(5)
     with pytest.raises(StoppedError):
-        optimise(model, terms, np.full(40, 0.1), (0.0, 1.0), 100, watch)
+        optimise(problem, np.full(40, 0.1), (0.0, 1.0), 100, watch)
     assert len(watch.reports) == 5
+
+
+def test_says_iteration_and_cost_as_it_goes() -> None:
+    """The course is shown live: each report has the cost that the course keeps."""
+    watch = QuietWatch()
+    found = optimise(uniform_problem(), np.full(40, 0.1), (0.0, 1.0), 5, watch)
+    said = [message for _, message in watch.reports]
+    assert said == [
+        f"optimising, iteration {number} of at most 5, cost {cost:.3g}"
+        for number, cost in enumerate(found.course[:-1], start=1)
+    ]
 
 
 def test_start_gives_the_target_its_prescription() -> None:

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from radiarch_common.base import BODY, TARGET, Model, Name
 from radiarch_common.body import BodyFromCt
 from radiarch_common.density import DensityOverride
 from radiarch_common.derived import DerivedStructure, check_names
+from radiarch_common.objectives import Objective, ObjectiveKind, ObjectiveTerms, contradiction
 from radiarch_common.robustness import Robustness
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Normalisation",
     "Objective",
     "ObjectiveKind",
+    "ObjectiveTerms",
     "Optimisation",
     "Origin",
     "Pinned",
@@ -46,7 +48,6 @@ Normalisation = Annotated[
 Metric = Annotated[
     str, StringConstraints(pattern=r"^(DC?[0-9.]+(%|cc)\[Gy\]|C?V[0-9.]+Gy\[(%|cc)\]|(Mean|Max|Min)\[Gy\])$")
 ]
-ObjectiveKind = Literal["DMin", "DMax", "DMean", "DUniform", "DVHMin", "DVHMax"]
 Optimisation = Literal["all beams together", "each beam alone"]
 Origin = Literal["request", "workflow", "machine", "deployment", "case"]
 
@@ -83,33 +84,6 @@ class Beam(Model):
     gantry_angle_deg: float = Field(ge=0, lt=360)
     couch_angle_deg: float = Field(default=0.0, ge=0, lt=360)
     range_shifter: Identifier = "auto"
-
-
-class ObjectiveTerms(Model):
-    """What every objective says, absolute or relative to the prescription.
-
-    ``DVHMin`` and ``DVHMax`` need ``volume_percent``: at least (at most) that share of the structure shall receive
-    the dose. A ``robust`` objective is looked at in every scenario of the plan's robustness.
-    """
-
-    structure: Name
-    kind: ObjectiveKind
-    weight: float = Field(default=1.0, gt=0, le=1e6)
-    volume_percent: float | None = Field(default=None, gt=0, lt=100)
-    robust: bool = False
-
-    @model_validator(mode="after")
-    def _volume_where_it_is_needed(self) -> Self:
-        if self.kind.startswith("DVH") != (self.volume_percent is not None):
-            needs = "needs a volume_percent" if self.volume_percent is None else "takes no volume_percent"
-            raise ValueError(f"an objective {self.kind} {needs}")
-        return self
-
-
-class Objective(ObjectiveTerms):
-    """One term of the cost: quadratic, averaged over the structure's volume."""
-
-    dose_gy_rbe: float = Field(ge=0, le=200)
 
 
 class GoalTerms(Model):
@@ -195,7 +169,7 @@ class PlanSpec(Model):
     batches: int = Field(ge=10, le=100)
     uncertainty_percent: float | None = Field(default=None, ge=0.2, le=20.0)
     optimisation: Optimisation = "all beams together"
-    robustness: Robustness | None = None
+    robustness: Robustness | None = Field(default=None, validate_default=True)
     let_map: bool = False
     iterations: int = Field(ge=1, le=5000)
     seed: int = Field(ge=1, le=2**31 - 1)
@@ -208,6 +182,25 @@ class PlanSpec(Model):
         if doubled:
             raise ValueError(f"beams need names of their own; more than one is called '{doubled[0]}'")
         return beams
+
+    @field_validator("objectives")
+    @classmethod
+    def _objectives_agree(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        found = contradiction(objectives)
+        if found:
+            raise ValueError(found)
+        return objectives
+
+    @field_validator("robustness")
+    @classmethod
+    def _errors_for_robust_objectives(cls, robustness: Robustness | None, info: ValidationInfo) -> Robustness | None:
+        objectives: tuple[Objective, ...] = info.data.get("objectives", ())
+        robust = next((objective for objective in objectives if objective.robust), None)
+        if robust is not None and robustness is None:
+            raise ValueError(
+                f"the objective {robust.in_words} is robust, and no errors are given that it shall withstand"
+            )
+        return robustness
 
     @field_validator("derived_structures")
     @classmethod

@@ -142,13 +142,15 @@ class ScenarioResult(Model):
     """What a plan is worth when the treatment differs from it.
 
     ``metrics`` are by structure and grammar, like those of the DVH: those of every structure with a goal, and of the
-    target. ``uncertainty_percent`` is the statistical uncertainty of this scenario's own dose.
+    target. ``uncertainty_percent`` is the statistical uncertainty of this scenario's own dose; ``robust_cost`` what the
+    robust objectives cost in this scenario at the optimum, where there were any and beams were optimised together.
     """
 
     scenario: Scenario
     metrics: dict[str, dict[str, float]]
     goals: tuple[GoalResult, ...]
     uncertainty_percent: float
+    robust_cost: float | None = None
 
 
 class StructureLet(Model):
@@ -192,7 +194,9 @@ class ResultManifest(Model):
     goals: tuple[GoalResult, ...]
     indices: PlanIndices | None = None
     beam_statistics: tuple[BeamStatistics, ...] = ()
-    objective_course: tuple[float, ...]
+    objective_course: tuple[float, ...] = Field(
+        description="Cost at the start and after each iteration; of beams optimised each alone, beam after beam."
+    )
     scenarios: tuple[ScenarioResult, ...] = Field(default=(), description="The nominal one first.")
     let: tuple[StructureLet, ...] = ()
     provenance: Provenance

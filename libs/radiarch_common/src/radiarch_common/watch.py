@@ -1,7 +1,7 @@
 """How long work is watched: it reports progress, and stops when it is asked to."""
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 from typing import Protocol
@@ -89,3 +89,28 @@ class PartOf:
     def timed(self, part: str) -> AbstractContextManager[None]:
         """See ``Watch.timed``."""
         return self._whole.timed(part)
+
+
+class OneOfSeveral(PartOf):
+    """A watch over one of several parts of the work that take about as long each.
+
+    Its messages name the part; the seconds left include ``later_s``, those of the parts to come.
+    """
+
+    def __init__(self, whole: Watch, number: int, names: Sequence[str], later_s: float) -> None:
+        super().__init__(whole, number / len(names), (number + 1) / len(names))
+        self._name = f"{names[number]} ({number + 1} of {len(names)})"
+        self._later_s = later_s
+
+    def progress(self, fraction: float, message: str, eta_seconds: float | None = None) -> None:
+        """See ``Watch.progress``."""
+        left = None if eta_seconds is None else eta_seconds + self._later_s
+        super().progress(fraction, f"{self._name}: {message}", left)
+
+
+def one_by_one(whole: Watch, names: Sequence[str], expected_s: float) -> Iterator[Watch]:
+    """A watch for each of several parts of the work, in turn; ``expected_s`` is how long one is expected to take."""
+    began = monotonic()
+    for number in range(len(names)):
+        each_s = (monotonic() - began) / number if number else expected_s
+        yield OneOfSeveral(whole, number, names, each_s * (len(names) - 1 - number))

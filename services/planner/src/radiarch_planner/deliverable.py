@@ -5,7 +5,6 @@ minimum, so that what is written is what was optimised and not what was cut from
 keep to the limits; what they leave of the normalisation is told.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 
@@ -14,9 +13,11 @@ from radiarch_common.errors import RefusedError
 from radiarch_common.plans import PlanSpec, Prescription
 from radiarch_common.watch import PartOf, Watch
 
+from radiarch_planner.dose_model import DoseModel, FloatArray
 from radiarch_planner.normalise import scale_for
-from radiarch_planner.objectives import Region, Term
-from radiarch_planner.optimize import DoseModel, FloatArray, optimise, uniform_start
+from radiarch_planner.objectives import Region
+from radiarch_planner.optimize import optimise, uniform_start
+from radiarch_planner.problem import Problem
 
 STEP_MU = 2.0**-10
 
@@ -59,7 +60,8 @@ class DeliverableSpots:
     mu
         Shape (spots,), float64, MU per fraction: 0, or whole steps of 2**-10 between the limits.
     course
-        The cost after each iteration of both searches; it may rise once, where small spots were left out.
+        The cost at the start and after each iteration of both searches; it may rise once, where small spots were left
+        out. Of beams optimised each alone: one such course after the other, in the order of the beams.
     converged
         Whether the last search ended by itself.
     left_out
@@ -75,17 +77,13 @@ class DeliverableSpots:
     residual_percent: float
 
 
-def deliverable_spots(
-    model: DoseModel, terms: Sequence[Term], target: Region, spec: PlanSpec, watch: Watch
-) -> DeliverableSpots:
+def deliverable_spots(problem: Problem, target: Region, spec: PlanSpec, watch: Watch) -> DeliverableSpots:
     """Optimise spots that a machine can deliver.
 
     Parameters
     ----------
-    terms
-        The objectives on the rows of the model.
     target
-        The prescription's target on the rows of the model.
+        The prescription's target on the rows of the problem's nominal model.
     spec
         Prescription, spot limits and number of iterations.
 
@@ -96,10 +94,10 @@ def deliverable_spots(
     StoppedError
         When asked to stop.
     """
-    limits = SpotLimits.of(spec)
+    limits, model = SpotLimits.of(spec), problem.nominal
     first_share = max(1, round(_FIRST_SEARCH * spec.iterations))
     start = uniform_start(model, target, spec.prescription.dose_gy_rbe)
-    first = optimise(model, terms, start, (0.0, limits.maximum_mu), first_share, PartOf(watch, 0.0, _FIRST_SEARCH))
+    first = optimise(problem, start, (0.0, limits.maximum_mu), first_share, PartOf(watch, 0.0, _FIRST_SEARCH))
     kept = np.flatnonzero(first.mu >= limits.minimum_mu / 2)
     if len(kept) == 0:
         raise RefusedError(
@@ -107,11 +105,11 @@ def deliverable_spots(
             "Ask for more dose per fraction, or for fewer spots (a larger spot or layer spacing, fewer beams).",
         )
     rest = max(1, spec.iterations - len(first.course) + 1)
-    survivors = model.of_spots(kept)
+    survivors = problem.of_spots(kept)
     bounds = (limits.minimum_mu, limits.maximum_mu)
-    last = optimise(survivors, terms, first.mu[kept], bounds, rest, PartOf(watch, _FIRST_SEARCH, 1.0))
+    last = optimise(survivors, first.mu[kept], bounds, rest, PartOf(watch, _FIRST_SEARCH, 1.0))
     mu = np.zeros(model.spots)
-    mu[kept] = normalised(survivors, target, spec.prescription, last.mu, limits)
+    mu[kept] = normalised(survivors.nominal, target, spec.prescription, last.mu, limits)
     residual = residual_percent(model, target, spec.prescription, mu)
     return DeliverableSpots(mu, (*first.course, *last.course), last.converged, model.spots - len(kept), residual)
 

@@ -61,16 +61,20 @@ def refuse_large_grid(ct: Grid, grid: Grid, machine_bytes: float) -> None:
     )
 
 
-def refuse_many_beamlets(volumes: float, beamlets: float, spots: int, primaries: int, machine_bytes: float) -> None:
-    """Refuse beamlets that do not fit beside the volumes; both in bytes. Raises RefusedError."""
+def refuse_many_beamlets(
+    volumes: float, beamlets: float, spots: int, primaries: int, machine_bytes: float, scenarios: int = 1
+) -> None:
+    """Refuse beamlets (of all scenarios) that do not fit beside the volumes; both in bytes. Raises RefusedError."""
     needed = volumes + beamlets
     if needed <= _SHARE * machine_bytes:
         return
+    several = scenarios > 1
+    each = f" in each of {scenarios} scenarios" if several else ""
     raise RefusedError(
-        f"The plan needs about {needed / _GB:.0f} GB of memory for {spots} spots of {primaries} simulated protons, "
-        f"and this planner has {machine_bytes / _GB:.0f} GB.",
-        "Ask for a larger spot or layer spacing, fewer protons per spot, a coarser dose grid or fewer beams, or give "
-        "the planner more memory.",
+        f"The plan needs about {needed / _GB:.0f} GB of memory for {spots} spots of {primaries} simulated protons"
+        f"{each}, and this planner has {machine_bytes / _GB:.0f} GB.",
+        "Ask for a larger spot or layer spacing, fewer protons per spot, a coarser dose grid"
+        f"{', fewer scenarios' if several else ''} or fewer beams, or give the planner more memory.",
     )
 
 

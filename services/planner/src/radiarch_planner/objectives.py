@@ -6,10 +6,22 @@
 | DMax | square of what is above it |
 | DUniform | square of the difference from it |
 | DMean | square of what the mean is above it |
-| DVHMin | square of what is missing, of the hottest part of ``volume_percent`` |
-| DVHMax | square of what is above it, but of the hottest part of ``volume_percent`` |
+| DVHMin | square of what is missing to the dose, in the volume that must still reach it |
+| DVHMax | square of what is above the dose, in the volume that must still get below it |
 
 Doses are in Gy(RBE), sum of all fractions. A voxel that is half inside a structure counts half.
+
+Of a DVH objective those voxels count that are nearest to the dose, as many as the volume lacks: the cost is the
+integral of the square between the dose asked for and the DVH, from the DVH to the volume asked for. The last voxel
+counts in part, and voxels of equal dose count alike, so that the cost has no steps; its slope has, where voxels
+change places.
+
+References
+----------
+Q. Wu, R. Mohan, "Algorithms and functionality of an intensity modulated radiotherapy optimization system", Med.
+Phys. 27 (2000) 701-711. U. Oelfke, T. Bortfeld, "Inverse planning for photon and proton beams", Med. Dosim. 26
+(2001) 113-124. H.-P. Wieser et al., "Development of the open-source dose calculation and optimization toolkit
+matRad", Med. Phys. 44 (2017) 2556-2568.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from radiarch_common.errors import RefusedError
-from radiarch_common.plans import Objective, ObjectiveKind
+from radiarch_common.plans import Objective
 
 from radiarch_planner.cumulative import CumulativeDose
 
@@ -82,11 +94,8 @@ class Region:
 class Term:
     """One objective on the rows of the beamlets."""
 
-    kind: ObjectiveKind
-    dose_gy_rbe: float
-    weight: float
+    objective: Objective
     region: Region
-    volume_percent: float | None = None
 
     def add_to(self, gradient: FloatArray, dose_gy_rbe: npt.NDArray[np.float32]) -> float:
         """Cost of a dose; its derivative by the dose of each row is added to ``gradient``.
@@ -98,39 +107,71 @@ class Term:
         dose_gy_rbe
             Shape (rows,), Gy(RBE), sum of all fractions.
         """
-        rows, weights = self.region.rows, self.region.weights
-        if self.kind == "DMean":
-            above = max(self.region.mean(dose_gy_rbe) - self.dose_gy_rbe, 0.0)
+        rows, weight = self.region.rows, self.objective.weight
+        if self.objective.kind == "DMean":
+            above = max(self.region.mean(dose_gy_rbe) - self.objective.dose_gy_rbe, 0.0)
             if above > 0:
-                gradient[rows] += (2 * self.weight * above) * weights
-            return self.weight * above**2
+                gradient[rows] += (2 * weight * above) * self.region.weights
+            return weight * above**2
         away = self._away(dose_gy_rbe[rows].astype(np.float64))
-        pull = away * weights
-        # Rows that were left out hold no dose: what DMin and DUniform miss there is a constant.
-        missed = max(1.0 - float(np.sum(weights)), 0.0) * self._missed() ** 2
-        gradient[rows] += (2 * self.weight) * pull
-        return self.weight * (float(np.sum(pull * away)) + missed)
-
-    def _missed(self) -> float:
-        return -self.dose_gy_rbe if self.kind in ("DMin", "DUniform") else 0.0
+        counted, left_out = self._counted(away)
+        pull = away * counted
+        gradient[rows] += (2 * weight) * pull
+        # Rows that were left out hold no dose: what is missing there is a constant.
+        return weight * (float(np.sum(pull * away)) + left_out * self.objective.dose_gy_rbe**2)
 
     def _away(self, dose_gy_rbe: FloatArray) -> FloatArray:
-        away = dose_gy_rbe - self.dose_gy_rbe
-        if self.kind in ("DMin", "DVHMin"):
-            np.minimum(away, 0.0, out=away)
-        elif self.kind in ("DMax", "DVHMax"):
+        """How far each voxel is on the wrong side of the dose asked for, with its sign."""
+        away = dose_gy_rbe - self.objective.dose_gy_rbe
+        if self.objective.floor is None:
             np.maximum(away, 0.0, out=away)
-        if self.volume_percent is not None:
-            # What counts is between the dose asked for and the dose that the volume receives now.
-            edge = self._dose_at(dose_gy_rbe, self.volume_percent / 100.0)
-            away[dose_gy_rbe < edge if self.kind == "DVHMin" else dose_gy_rbe > edge] = 0.0
+        elif self.objective.ceiling is None:
+            np.minimum(away, 0.0, out=away)
         return away
 
-    def _dose_at(self, dose_gy_rbe: FloatArray, volume: float) -> float:
-        """The dose that the hottest share of the structure's volume receives at least."""
-        order = np.argsort(dose_gy_rbe)[::-1]
-        place = int(np.searchsorted(np.cumsum(self.region.weights[order]), volume))
-        return float(dose_gy_rbe[order[place]]) if place < len(order) else 0.0
+    def _counted(self, away: FloatArray) -> tuple[FloatArray, float]:
+        """Share of the structure that counts in each voxel, and in the rows that were left out as far as they miss."""
+        weights, volume_percent = self.region.weights, self.objective.volume_percent
+        left_out = max(1.0 - float(np.sum(weights)), 0.0)
+        if volume_percent is None:
+            return weights, 0.0 if self.objective.floor is None else left_out
+        volume = volume_percent / 100.0
+        if self.objective.kind == "DVHMax":
+            return nearest(away, weights, float(np.sum(weights[away > 0])) - volume), 0.0
+        lacking = volume - float(np.sum(weights[away >= 0]))
+        below = float(np.sum(weights[away < 0]))
+        return nearest(-away, weights, lacking), min(max(lacking - below, 0.0), left_out)
+
+
+def nearest(distance: FloatArray, weights: FloatArray, volume: float) -> FloatArray:
+    """The weights of those voxels at positive distances that are nearest, ``volume`` together.
+
+    The furthest of them count in part, those of equal distance alike.
+
+    Parameters
+    ----------
+    distance, weights
+        Shape (n,).
+
+    Returns
+    -------
+    Shape (n,); all 0 when ``volume`` is not positive, all weights at positive distances when they do not reach it.
+    """
+    counted = np.zeros(len(weights))
+    out = np.flatnonzero(distance > 0)
+    if volume <= 0 or len(out) == 0:
+        return counted
+    order = out[np.argsort(distance[out], kind="stable")]
+    place = int(np.searchsorted(np.cumsum(weights[order]), volume))
+    if place == len(order):
+        counted[out] = weights[out]
+        return counted
+    inside = (distance > 0) & (distance < distance[order[place]])
+    edge = distance == distance[order[place]]
+    counted[inside] = weights[inside]
+    share = (volume - float(np.sum(weights[inside]))) / float(np.sum(weights[edge]))
+    counted[edge] = min(max(share, 0.0), 1.0) * weights[edge]
+    return counted
 
 
 def voxels_needed(occupancies: Sequence[ShareArray]) -> IndexArray:
@@ -171,4 +212,4 @@ def terms_of(
     regions = {
         name: Region.of(name, occupancies[name], voxels) for name in dict.fromkeys(o.structure for o in objectives)
     }
-    return tuple(Term(o.kind, o.dose_gy_rbe, o.weight, regions[o.structure], o.volume_percent) for o in objectives)
+    return tuple(Term(objective, regions[objective.structure]) for objective in objectives)

@@ -1,58 +1,32 @@
 """The way of a plan: patient, spots, beamlets, optimum, deliverable spots, final dose, what it is worth."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
-import numpy.typing as npt
 from radiarch_common.case import Case
-from radiarch_common.errors import RefusedError
-from radiarch_common.plans import BODY, PlanSpec, ResolvedPlan
+from radiarch_common.plans import PlanSpec, ResolvedPlan
 from radiarch_common.result import Provenance, ResultBeam, ResultDraft, ResultManifest
 from radiarch_common.watch import PartOf, Watch
 
 from radiarch_planner.checks import check_structures
-from radiarch_planner.deliverable import DeliverableSpots, SpotLimits, deliverable_spots
+from radiarch_planner.deliverable import DeliverableSpots, SpotLimits
 from radiarch_planner.dvh import Dvh
-from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, Patient, Placement
+from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, Placement
 from radiarch_planner.evaluation import evaluate, structure_dvh, uncertainty_of, warnings_of_noise
 from radiarch_planner.machine import Calibration
-from radiarch_planner.memory import grid_bytes, machine_memory_bytes, refuse_many_beamlets
 from radiarch_planner.normalise import scale_for
-from radiarch_planner.objectives import Region, terms_of, voxels_needed
-from radiarch_planner.optimize import DoseModel
+from radiarch_planner.optimum import find_optimum
+from radiarch_planner.overlaps import overlap_warnings
 from radiarch_planner.patient import occupancy_of, patient_of
+from radiarch_planner.planning import Planning, body_name, spec_of_case, structures_of
+from radiarch_planner.scenarios import share_of_final, under_scenarios, warnings_of_scenarios, with_nominal
 from radiarch_planner.structures.derived_case import check_derived_target, derived_of, stored_shares, with_derived
+from radiarch_planner.tradeoffs import explanations
 
-LIMIT_ROOM = 1.1
-"""Spots are optimised this factor inside the machine's limits, so that the normalisation may scale the plan."""
 _NORMALISED_WITHIN = 0.005
-_UNDELIVERABLE_PERCENT = 15.0
-"""Of the prescription; 10 of it is the room inside the limits."""
 
-_PLACED, _BEAMLETS, _OPTIMISED, _FINAL = 0.03, 0.5, 0.65, 0.97
-
-
-@dataclass(frozen=True)
-class Planning:
-    """What every step of one plan needs.
-
-    ``inside`` maps the structures with objectives, and the target, to the share of each voxel of the patient's
-    grid inside them: shape (z, y, x), float32, 0..1. ``body`` tells the voxels that BODY has a part in, same shape.
-    """
-
-    case: Case
-    spec: PlanSpec
-    engine: Engine
-    patient: Patient
-    inside: Mapping[str, FloatArray]
-    body: npt.NDArray[np.bool_]
-
-    @property
-    def target(self) -> FloatArray:
-        """The prescription's target, as in ``inside``."""
-        return self.inside[self.spec.prescription.target]
+_PLACED, _OPTIMISED, _FINAL = 0.03, 0.65, 0.97
 
 
 def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Calibration, watch: Watch) -> ResultDraft:
@@ -70,17 +44,19 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
         case = with_derived(case, request.spec.derived_structures, PartOf(watch, 0.0, 0.005))
         spec = spec_of_case(request.spec, case)
         patient = patient_of(case, calibration, spec.dose_grid_mm, spec.density_overrides)
-        inside = {name: occupancy_of(case, name, patient) for name in _structures_of(spec)}
-        body = occupancy_of(case, _body_name(case), patient)
+        inside = {name: occupancy_of(case, name, patient) for name in structures_of(spec)}
+        body = occupancy_of(case, body_name(case), patient)
         check_structures(case, spec, inside)
         check_derived_target(case, spec.prescription.target, inside[spec.prescription.target], body, patient.grid)
     planning = Planning(case, spec, engine, patient, inside, body > 0)
     watch.progress(0.01, "placing spots")
     with watch.timed("spots"):
         placement = engine.place(patient, planning.target, spec, PartOf(watch, 0.01, _PLACED))
-    spots = _optimum(planning, placement, watch)
-    beams, dose = _normalised(planning, placement, spots, PartOf(watch, _OPTIMISED, _FINAL))
+    optimum = find_optimum(planning, placement, PartOf(watch, _PLACED, _OPTIMISED))
+    nominal_done = _OPTIMISED + (_FINAL - _OPTIMISED) * share_of_final(planning)
+    beams, dose = _normalised(planning, placement, optimum.spots, PartOf(watch, _OPTIMISED, nominal_done))
     dose_gy_rbe = dose.dose_gy * np.float32(spec.rbe)
+    scenarios = under_scenarios(planning, beams, PartOf(watch, nominal_done, _FINAL))
     with watch.timed("evaluation"):
         worth = evaluate(case, dose_gy_rbe, patient.grid, spec, PartOf(watch, _FINAL, 1.0))
     target_name = spec.prescription.target
@@ -93,82 +69,21 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
         dvh=tuple(dvh.curve for dvh in worth.dvh),
         goals=worth.goals,
         indices=worth.indices,
-        objective_course=spots.course,
+        objective_course=optimum.spots.course,
+        scenarios=with_nominal(planning, worth, uncertainty, scenarios, optimum.robust_costs),
         provenance=_provenance(case, engine, spec, beams),
         structures=derived_of(case),
         warnings=(
             *patient.warnings,
             *worth.warnings,
             *warnings_of_noise(uncertainty),
+            *overlap_warnings(spec.objectives, inside, patient.grid),
+            *warnings_of_scenarios(scenarios),
             *_missed_normalisation(spec, next(d for d in worth.dvh if d.curve.structure == target_name)),
+            *explanations(worth.goals, optimum.standing, uncertainty),
         ),
     )
     return ResultDraft(manifest, dose.dose_gy, dose_gy_rbe, dose.uncertainty_gy, stored_shares(case))
-
-
-def spec_of_case(spec: PlanSpec, case: Case) -> PlanSpec:
-    """A spec whose structures are the case's. Raises RefusedError that lists the names there are."""
-    body = _body_name(case)
-
-    def named(structure: str) -> str:
-        return body if structure == BODY else case.manifest.structure(structure).name
-
-    case.manifest.structure(spec.prescription.target)
-    objectives = tuple(o.model_copy(update={"structure": named(o.structure)}) for o in spec.objectives)
-    goals = tuple(g.model_copy(update={"structure": named(g.structure)}) for g in spec.goals)
-    return spec.model_copy(update={"objectives": objectives, "goals": goals})
-
-
-def _body_name(case: Case) -> str:
-    return next(s.name for s in case.manifest.structures if s.number == case.manifest.body)
-
-
-def _structures_of(spec: PlanSpec) -> list[str]:
-    """Structures whose voxels the plan needs: the target, and those with objectives; each once."""
-    return list(dict.fromkeys([spec.prescription.target, *(objective.structure for objective in spec.objectives)]))
-
-
-def _optimum(planning: Planning, placement: Placement, watch: Watch) -> DeliverableSpots:
-    """Spots that the machine can deliver and that serve the objectives best."""
-    spec = planning.spec
-    rows = voxels_needed(list(planning.inside.values()))
-    _refuse_what_cannot_fit(planning, placement, len(rows))
-    beamlets = planning.engine.beamlets(planning.patient, placement, rows, spec, PartOf(watch, _PLACED, _BEAMLETS))
-    with watch.timed("optimisation"):
-        model = DoseModel(beamlets, spec.prescription.fractions * spec.rbe)
-        terms = terms_of(spec.objectives, planning.inside, rows)
-        target = Region.of(spec.prescription.target, planning.target, rows)
-        inner = spec.model_copy(
-            update={
-                "minimum_spot_mu": spec.minimum_spot_mu * LIMIT_ROOM,
-                "maximum_spot_mu": spec.maximum_spot_mu / LIMIT_ROOM,
-            }
-        )
-        spots = deliverable_spots(model, terms, target, inner, PartOf(watch, _BEAMLETS, _OPTIMISED))
-    _refuse_undeliverable(spec, spots.residual_percent)
-    return spots
-
-
-def _refuse_undeliverable(spec: PlanSpec, residual_percent: float) -> None:
-    """Refuse a prescription that the limits on the MU of a spot put out of reach."""
-    if abs(residual_percent) <= _UNDELIVERABLE_PERCENT:
-        return
-    few = residual_percent < 0
-    raise RefusedError(
-        f"With {spec.minimum_spot_mu:g} to {spec.maximum_spot_mu:g} MU in each spot the target gets "
-        f"{abs(residual_percent):.0f} % {'less' if few else 'more'} than '{spec.prescription.normalisation}' of "
-        f"{spec.prescription.dose_gy_rbe:g} Gy(RBE) in {spec.prescription.fractions} fractions.",
-        "Ask for more fractions, more beams, or a smaller spot or layer spacing."
-        if few
-        else "Ask for fewer fractions, fewer beams, or a larger spot or layer spacing.",
-    )
-
-
-def _refuse_what_cannot_fit(planning: Planning, placement: Placement, rows: int) -> None:
-    patient, spec = planning.patient, planning.spec
-    volumes = grid_bytes(planning.case.manifest.grid, patient.grid)
-    beamlets = planning.engine.beamlet_bytes(patient, placement, rows, spec)
-    refuse_many_beamlets(volumes, beamlets, placement.count, spec.primaries_per_spot, machine_memory_bytes())
 
 
 def _normalised(

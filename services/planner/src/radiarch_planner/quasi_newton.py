@@ -53,7 +53,7 @@ def minimise(
     high: float,
     iterations: int,
     tolerance: float,
-    each: Callable[[int], None],
+    each: Callable[[int, float], None],
 ) -> Minimum:
     """Minimise between the same bounds for every variable.
 
@@ -66,14 +66,14 @@ def minimise(
     tolerance
         The search ends when the cost fell by less than this share of itself over eight iterations.
     each
-        Called before each iteration with its number; what it raises ends the search.
+        Called before each iteration with its number and the cost so far; what it raises ends the search.
     """
     x = np.clip(start, low, high)
     f, g = cost(x)
     course = [f]
     pairs: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=_MEMORY)
     for iteration in range(iterations):
-        each(iteration)
+        each(iteration, f)
         free = ~(((x <= low) & (g > 0)) | ((x >= high) & (g < 0)))
         step = None
         if pairs:

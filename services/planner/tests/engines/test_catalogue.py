@@ -24,8 +24,10 @@ PACKAGE = Path(radiarch_planner.__file__).parent
 def test_the_catalogue_names_what_can_be_pinned() -> None:
     catalogue = build_catalogue()
     assert Catalogue.model_validate_json(catalogue.model_dump_json()) == catalogue
-    (workflow,) = catalogue.workflows
-    assert find_workflow(workflow.pinned) == workflow.template
+    names = {workflow.template.id for workflow in catalogue.workflows}
+    assert names == {"proton-impt", "proton-impt-robust", "proton-sfo"}
+    for workflow in catalogue.workflows:
+        assert find_workflow(workflow.pinned) == workflow.template
     for machine in catalogue.machines:
         assert find_machine(machine.pinned).sha256 == machine.sha256
     for calibration in catalogue.ct_calibrations:
@@ -33,14 +35,14 @@ def test_the_catalogue_names_what_can_be_pinned() -> None:
     assert not any(entry.commissioned for entry in (*catalogue.machines, *catalogue.ct_calibrations))
 
 
-def test_numbers_of_the_workflow_are_numbers_of_a_plan() -> None:
-    (workflow,) = build_catalogue().workflows
-    (machine,) = build_catalogue().machines
-    template = workflow.template
+@pytest.mark.parametrize("name", ["proton-impt", "proton-impt-robust", "proton-sfo"])
+def test_numbers_of_the_workflow_are_numbers_of_a_plan(name: str) -> None:
+    """Objectives that agree, robust ones with errors to withstand, every number within its bounds."""
+    (template,) = (entry.template for entry in build_catalogue().workflows if entry.template.id == name)
+    machine = build_catalogue().machines[0]
     shared = {name: getattr(template, name) for name in PlanSpec.model_fields if hasattr(template, name)}
     shared["objectives"] = [
-        {"structure": o.structure, "kind": o.kind, "dose_gy_rbe": o.dose_percent * 0.6, "weight": o.weight}
-        for o in template.objectives
+        o.model_dump(exclude={"dose_percent"}) | {"dose_gy_rbe": o.dose_percent * 0.6} for o in template.objectives
     ]
     shared["goals"] = [goal.model_dump() for goal in template.goals]
     prescription = {"target": "PTV", "dose_gy_rbe": 60.0, "fractions": 30, "normalisation": template.normalisation}

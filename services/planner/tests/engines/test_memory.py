@@ -56,6 +56,9 @@ def test_what_cannot_fit_is_refused_by_its_numbers() -> None:
     assert "coarser" in refusal.value.hint
     with pytest.raises(RefusedError, match=r"41 GB of memory for 250000 spots of 1000 .* 16 GB"):
         refuse_many_beamlets(1 * GB, 40 * GB, 250_000, 1000, 16 * GB)
+    with pytest.raises(RefusedError, match=r"250000 spots of 1000 simulated protons in each of 9 scenarios") as refusal:
+        refuse_many_beamlets(1 * GB, 40 * GB, 250_000, 1000, 16 * GB, scenarios=9)
+    assert "fewer scenarios" in refusal.value.hint
 
 
 def test_the_memory_of_this_machine_is_known() -> None:
