@@ -211,6 +211,6 @@ class Engine(Protocol):
         """Expected memory of ``beamlets`` in so many rows, its making and thinning out included."""
         ...
 
-    def final_seconds(self, patient: Patient, spec: PlanSpec) -> float:
-        """Expected duration of ``final_dose``."""
+    def final_seconds(self, beams: tuple[ResultBeam, ...], spec: PlanSpec) -> float:
+        """Expected duration of ``final_dose``, without what ``enough`` asks for."""
         ...

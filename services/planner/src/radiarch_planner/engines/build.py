@@ -33,10 +33,11 @@ class Build:
 
 @dataclass(frozen=True)
 class Cpu:
-    """Vendor as the kernel names it (``GenuineIntel``, ``AuthenticAMD``, ...) and instruction set flags."""
+    """Vendor and model as the kernel names them (``GenuineIntel``, ``AuthenticAMD``, ...), instruction set flags."""
 
     vendor: str
     flags: frozenset[str]
+    model: str = ""
 
     @classmethod
     def here(cls) -> "Cpu":
@@ -47,7 +48,8 @@ class Cpu:
             return cls(platform.processor() or platform.machine(), frozenset())
         lines = [line.partition(":") for line in text.splitlines()]
         values = {key.strip(): value.strip() for key, _, value in reversed(lines)}
-        return cls(values.get("vendor_id", platform.machine()), frozenset(values.get("flags", "").split()))
+        flags = frozenset(values.get("flags", "").split())
+        return cls(values.get("vendor_id", platform.machine()), flags, values.get("model name", ""))
 
 
 def build_name(cpu: Cpu) -> str:

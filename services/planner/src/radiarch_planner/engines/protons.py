@@ -36,6 +36,10 @@ class BeamModel:
         mean = np.interp(energies, rows, data.columns["meanEnergy"])
         return cls(data, Reach(energies, range_in_water_mm(mean), (data.smx_mm, data.smy_mm), file.field_mm))
 
+    def ranges_mm(self, energies_mev: Array) -> Array:
+        """Ranges in water of deliverable energies: same shape."""
+        return np.interp(energies_mev, self.reach.energies_mev, self.reach.ranges_mm)
+
     def protons_per_mu(self, energies_mev: Array) -> Array:
         """Protons of one MU at nominal energies: same shape."""
         return np.interp(energies_mev, self.data.columns["nominalEnergy"], self.data.columns["protonsMU"])
@@ -68,8 +72,25 @@ class BeamModel:
 
 def range_in_water_mm(energies_mev: Array) -> Array:
     """Range of protons in the engine's water by continuous slowing down, which is the depth of the distal 80 %."""
+    return np.interp(energies_mev, *_ranges())
+
+
+def energy_after_mev(energy_mev: float, depth_mm: float) -> float:
+    """Energy that a proton has left at a depth in water, by continuous slowing down; 0 beyond its range."""
+    energies, ranges = _ranges()
+    left = float(np.interp(energy_mev, energies, ranges)) - depth_mm
+    return float(np.interp(left, ranges, energies)) if left > 0.0 else 0.0
+
+
+def stopping_power_of_water(energy_mev: float) -> float:
+    """Mass stopping power of the engine's water by PSTAR, MeV cm2/g."""
+    return float(np.interp(energy_mev, *opentps.water_stopping_power()))
+
+
+def _ranges() -> tuple[Array, Array]:
+    """Energies in MeV and their ranges in mm."""
     table_mev, power = opentps.water_stopping_power()
     fine = np.arange(0.5, table_mev[-1], 0.05)
     slowness = 1.0 / np.interp(fine, table_mev, power)
     csda_cm = np.concatenate([[0.0], np.cumsum((slowness[1:] + slowness[:-1]) / 2 * np.diff(fine))])
-    return np.interp(energies_mev, fine, csda_cm) * 10.0
+    return fine, csda_cm * 10.0
