@@ -47,7 +47,7 @@ from radiarch_planner.engines.inputs import (
 from radiarch_planner.engines.processes import EngineRun, ProcessPool, Runner
 from radiarch_planner.engines.progress import Pace
 from radiarch_planner.engines.protons import BeamModel
-from radiarch_planner.engines.selftest import tested
+from radiarch_planner.engines.selftest import examined_build
 from radiarch_planner.engines.sparse import Columns, Index, read_columns, row_lookup
 from radiarch_planner.engines.tally import DoseTally
 from radiarch_planner.machine import Calibration, Machine
@@ -112,7 +112,7 @@ class McsquareEngine:
             If it may not be used.
         """
         if self._cost is None:
-            self._cost = tested(self._build, self._settings, watch).cost
+            self._cost = examined_build(self._build, self._settings, watch).cost
         return self._cost
 
     def place(self, patient: Patient, target: FloatArray, spec: PlanSpec, watch: Watch) -> Placement:

@@ -40,7 +40,7 @@ _FEW, _SMALL, _WIDE = (
 _OTHER_SEEDS = (21, 22)
 
 
-class TestedBuild(Model):
+class PassedBuild(Model):
     """A build that passed on one kind of CPU, what it was tested for, and what it costs there."""
 
     layout: int
@@ -64,7 +64,7 @@ class SelfTestFailedError(UnavailableError):
         )
 
 
-def tested(build: Build, settings: Settings, watch: Watch) -> TestedBuild:
+def examined_build(build: Build, settings: Settings, watch: Watch) -> PassedBuild:
     """What a build passed on this kind of CPU: as kept, or else tested now, which takes some seconds.
 
     Several planners may do so at once; the last one's file stays. A failure is not kept.
@@ -84,12 +84,12 @@ def tested(build: Build, settings: Settings, watch: Watch) -> TestedBuild:
     watch.progress(0.0, "testing the dose engine on a small water phantom")
     with watch.timed("engine self-test"), own_folder(settings.work_folder) as folder:
         try:
-            findings, cost = _examined(build, settings, folder, watch)
+            findings, cost = _examine(build, settings, folder, watch)
         except EngineFailedError as error:
             raise SelfTestFailedError(build, f"it does not run here. {error}") from error
     if findings.failed:
         raise SelfTestFailedError(build, " ".join(findings.failed))
-    passed = TestedBuild(
+    passed = PassedBuild(
         layout=_LAYOUT, build=build.name, sha256=build.sha256, cpu=cpu.model, tested=datetime.now(UTC),
         findings=tuple(findings.passed), cost=cost,
     )  # fmt: skip
@@ -105,16 +105,16 @@ def kept_at(build: Build, cpu: Cpu) -> Path:
     return home.with_name(f"{home.name}.{hashlib.sha256(text.encode()).hexdigest()[:12]}.json")
 
 
-def read_kept(path: Path) -> TestedBuild | None:
+def read_kept(path: Path) -> PassedBuild | None:
     """What such a file says; ``None`` when there is none, or one of another version of this test."""
     try:
-        kept = TestedBuild.model_validate_json(path.read_bytes())
+        kept = PassedBuild.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
     return kept if kept.layout == _LAYOUT else None
 
 
-def _examined(build: Build, settings: Settings, folder: Path, watch: Watch) -> tuple[Findings, EngineCost]:
+def _examine(build: Build, settings: Settings, folder: Path, watch: Watch) -> tuple[Findings, EngineCost]:
     def shot(what: Shot, name: str, engine: Build = build) -> Hit:
         return shoot(engine, what, folder / name, watch)
 
