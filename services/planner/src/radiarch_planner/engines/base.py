@@ -200,6 +200,11 @@ class Engine(Protocol):
 
         ``spec.batches`` batches of each beam hold ``spec.primaries_final`` protons together; then ``enough`` is
         asked for more of the same size, until it wants none.
+
+        Raises
+        ------
+        RefusedError
+            If the machine was not measured at an energy of these beams.
         """
         ...
 

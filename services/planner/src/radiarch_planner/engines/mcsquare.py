@@ -176,6 +176,8 @@ class McsquareEngine:
         enough: Enough = all_of_it,
     ) -> FinalDose:
         """See ``Engine.final_dose``."""
+        for beam in beams:
+            self.model.refuse_unmeasured(np.array([layer.energy_mev for layer in beam.layers]))
         self.cost(watch)
         primaries = ceil(spec.primaries_final / spec.batches)
         pace = Pace(watch, "Final dose", self.final_seconds(beams, spec))
