@@ -1,6 +1,7 @@
 """LET of structures, and how batches and beams are put together: weighted by dose."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from radiarch_planner.engines.tally import DoseTally
 from radiarch_planner.let import structure_let
@@ -23,7 +24,7 @@ def test_batches_and_beams_are_merged_by_their_dose() -> None:
     whole, half = (slice(0, 1), slice(0, 1), slice(0, 3)), (slice(0, 1), slice(0, 1), slice(1, 2))
     tally = DoseTally((1, 1, 3), [whole, half], [1.0, 10.0])
 
-    def batch(dose: list[float], let: list[float]) -> np.ndarray:  # pyright: ignore[reportMissingTypeArgument]
+    def batch(dose: list[float], let: list[float]) -> npt.NDArray[np.float32]:
         return np.array([[[dose]], [[let]]], dtype=np.float32)
 
     tally.add(0, batch([3.0, 1.0, 0.0], [2.0, 1.0, 0.0]))

@@ -20,7 +20,13 @@ from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, Patient
 from radiarch_planner.evaluation import evaluate, structure_dvh, uncertainty_of, warnings_of_noise
 from radiarch_planner.let import let_of
 from radiarch_planner.machine import Calibration
-from radiarch_planner.memory import grid_bytes, machine_memory_bytes, refuse_many_beamlets
+from radiarch_planner.memory import (
+    grid_bytes,
+    machine_memory_bytes,
+    refuse_large_tally,
+    refuse_many_beamlets,
+    tally_bytes,
+)
 from radiarch_planner.normalise import scale_for
 from radiarch_planner.objectives import Region, terms_of, voxels_needed
 from radiarch_planner.optimize import DoseModel
@@ -171,6 +177,8 @@ def _refuse_undeliverable(spec: PlanSpec, residual_percent: float) -> None:
 def _refuse_what_cannot_fit(planning: Planning, placement: Placement, rows: int) -> None:
     patient, spec = planning.patient, planning.spec
     volumes = grid_bytes(planning.case.manifest.grid, patient.grid)
+    beams = len(spec.beams)
+    refuse_large_tally(volumes, tally_bytes(patient.grid, beams, let_map=spec.let_map), beams, machine_memory_bytes())
     beamlets = planning.engine.beamlet_bytes(patient, placement, rows, spec)
     refuse_many_beamlets(volumes, beamlets, placement.count, spec.primaries_per_spot, machine_memory_bytes())
 

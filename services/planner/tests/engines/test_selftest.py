@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from radiarch_common.settings import Settings
 from radiarch_common.watch import QuietWatch
 from radiarch_planner.engines.agreement import Findings, against_another_build, against_tables, same_bits
 from radiarch_planner.engines.base import FloatArray
-from radiarch_planner.engines.build import Cpu, build_name, prepare_build
+from radiarch_planner.engines.build import Cpu, build_folder, build_name, prepare_build
 from radiarch_planner.engines.mcsquare import McsquareEngine
 from radiarch_planner.engines.selftest import SelfTestFailedError, examined_build, kept_at, read_kept
 from radiarch_planner.engines.water_phantom import depths_mm
@@ -84,7 +85,7 @@ def test_a_wrong_dose_fails_and_is_named(low: FloatArray, high: FloatArray, with
         ({"noise": 0.03}, "the variance of depth dose"),
     ],
 )
-def test_another_builds_dose_is_told_from_this_ones(change: dict[str, float], said: str) -> None:
+def test_another_builds_dose_is_told_from_this_ones(change: dict[str, Any], said: str) -> None:
     """Fails when a build whose dose is 2 % higher, 1 mm deeper or a quarter wider counts as the same."""
     others = (beam(100.0, seed=2), beam(100.0, seed=3))
     same, different = Findings(), Findings()
@@ -116,11 +117,11 @@ def test_a_passed_test_is_kept_and_not_made_again(
 
 def test_what_was_kept_belongs_to_one_build_one_cpu_and_this_test(tmp_path: Path) -> None:
     """Fails when the folder is moved to another CPU, or the test changes, and nothing is tested again."""
-    build = prepare_build(Settings(engine_folder=tmp_path))
+    home = build_folder(Settings(engine_folder=tmp_path))
     here = Cpu.here()
-    assert kept_at(build, here) != kept_at(build, Cpu(here.vendor, here.flags, "another model"))
-    assert kept_at(build, here) != kept_at(build, Cpu(here.vendor, here.flags | {"amx"}, here.model))
-    path = kept_at(build, here)
+    assert kept_at(home, here) != kept_at(home, Cpu(here.vendor, here.flags, "another model"))
+    assert kept_at(home, here) != kept_at(home, Cpu(here.vendor, here.flags | {"amx"}, here.model))
+    path = kept_at(home, here)
     assert path.parent == tmp_path
     assert read_kept(path) is None
     path.write_text('{"layout": 0}')

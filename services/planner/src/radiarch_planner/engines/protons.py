@@ -62,10 +62,6 @@ class BeamModel:
                 "Plan with energies of this machine, or choose the machine that has them.",
             )
 
-    def ranges_mm(self, energies_mev: Array) -> Array:
-        """Ranges in water of deliverable energies: same shape."""
-        return np.interp(energies_mev, self.reach.energies_mev, self.reach.ranges_mm)
-
     def protons_per_mu(self, energies_mev: Array) -> Array:
         """Protons of one MU at nominal energies: same shape."""
         return np.interp(energies_mev, self.data.columns["nominalEnergy"], self.data.columns["protonsMU"])

@@ -77,7 +77,7 @@ def examined_build(build: Build, settings: Settings, watch: Watch) -> PassedBuil
         If asked to stop.
     """
     cpu = Cpu.here()
-    path = kept_at(build, cpu)
+    path = kept_at(build.binary.parent, cpu)
     kept = read_kept(path)
     if kept is not None:
         return kept
@@ -98,10 +98,9 @@ def examined_build(build: Build, settings: Settings, watch: Watch) -> PassedBuil
     return passed
 
 
-def kept_at(build: Build, cpu: Cpu) -> Path:
-    """The file that says that a build passed on a kind of CPU, beside the build's own folder."""
+def kept_at(home: Path, cpu: Cpu) -> Path:
+    """The file that says that the build in the folder ``home`` passed on a kind of CPU; it lies beside."""
     text = " ".join([cpu.vendor, cpu.model, *sorted(cpu.flags)])
-    home = build.binary.parent
     return home.with_name(f"{home.name}.{hashlib.sha256(text.encode()).hexdigest()[:12]}.json")
 
 
