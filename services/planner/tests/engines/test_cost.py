@@ -60,7 +60,7 @@ def test_beamlets_of_a_beam_cost_what_their_blocks_cost(
     for block in blocks_of(placed, spec.seed, spec.primaries_per_spot):
         expected += 0.25 + block.count * (0.001 + 5e-9 * voxels + 2e-6 * 100)
         expected += sum(2e-7 * 100 * ranges[energy] for energy in block.energies_mev)
-    assert beamlet_seconds(COST, engine.model, patient.grid, placed, 100) == pytest.approx(expected, rel=1e-6)
+    assert beamlet_seconds(COST, engine.model, patient, placed, 100) == pytest.approx(expected, rel=1e-6)
 
 
 def test_progress_over_rounds_never_falls_and_ends() -> None:

@@ -3,10 +3,9 @@
 from math import ceil
 
 import numpy as np
-from radiarch_common.geometry import Grid
 from radiarch_common.result import ResultBeam
 
-from radiarch_planner.engines.base import PlacedBeam
+from radiarch_planner.engines.base import Patient, PlacedBeam
 from radiarch_planner.engines.blocks import SPOTS_PER_BLOCK
 from radiarch_planner.engines.cost import EngineCost
 from radiarch_planner.engines.inputs import beam_crop
@@ -14,13 +13,13 @@ from radiarch_planner.engines.protons import BeamModel
 from radiarch_planner.steering import BeamFrame
 
 
-def beamlet_seconds(cost: EngineCost, model: BeamModel, grid: Grid, placed: PlacedBeam, primaries: int) -> float:
+def beamlet_seconds(cost: EngineCost, model: BeamModel, patient: Patient, placed: PlacedBeam, primaries: int) -> float:
     """Duration of all blocks of a beam, with ``primaries`` protons for each spot."""
     angles = (placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg)
-    frame = BeamFrame.of(placed.isocentre_mm, *angles, model.reach.source_mm)
+    frame = BeamFrame.of(placed.isocentre_mm, *angles, model.reach.source_mm, patient.position)
     spots = np.concatenate([layer.xy_mm for layer in placed.layers])
     halo_mm = max(max(model.sigma_mm(layer.energy_mev, 2)) for layer in placed.layers)
-    voxels = float(np.prod(beam_crop(grid, frame, spots, halo_mm)[1]))
+    voxels = float(np.prod(beam_crop(patient.grid, frame, spots, halo_mm)[1]))
     range_mm = mean_range_mm(model, (placed,))
     further_starts = ceil(placed.count / SPOTS_PER_BLOCK) - 1
     return cost.beamlet_seconds(placed.count, primaries, range_mm, voxels) + further_starts * cost.start_s

@@ -212,7 +212,7 @@ class McsquareEngine:
     def beamlet_seconds(self, patient: Patient, placement: Placement, spec: PlanSpec) -> float:
         """See ``Engine.beamlet_seconds``."""
         cost, beams = self.cost(QuietWatch()), placement.beams
-        seconds = [beamlet_seconds(cost, self.model, patient.grid, beam, spec.primaries_per_spot) for beam in beams]
+        seconds = [beamlet_seconds(cost, self.model, patient, beam, spec.primaries_per_spot) for beam in beams]
         return sum(seconds) / self._pool.size
 
     def beamlet_bytes(self, patient: Patient, placement: Placement, rows: int, spec: PlanSpec) -> float:

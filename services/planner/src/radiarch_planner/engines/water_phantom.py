@@ -132,7 +132,7 @@ def _inputs(build: Build, shot: Shot, folder: Path) -> BeamInputs:
     water = Patient(grid, np.zeros(grid.shape, np.float32))
     calibration = read_calibration(Path(radiarch_planner.__file__).parent / "ct_calibrations" / "water")
     physics = Physics(_beam(), calibration, shot.nuclear)
-    frame = BeamFrame.of((0.0, 20.0, 0.0), 0.0, 0.0, (_SOURCE_MM, _SOURCE_MM))
+    frame = BeamFrame.of((0.0, 20.0, 0.0), 0.0, 0.0, (_SOURCE_MM, _SOURCE_MM), water.position)
     everywhere = np.array([[first, first], [-first, -first]])
     inputs = write_inputs(folder, water, frame, everywhere, _ACROSS_MM, physics, build.materials)
     count = max(shot.spots, 1)
