@@ -6,11 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from pydicom import dcmread
+from radiarch_common.settings import Settings
+from radiarch_planner.engines.build import Cpu, build_folder
+from radiarch_planner.engines.cost import EngineCost
+from radiarch_planner.engines.selftest import PassedBuild, kept_at
 from radiarch_standalone.cli import app
 from radiarch_standalone.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from radiarch_standalone.ports import free_port
@@ -38,6 +43,22 @@ def test_doctor_finds_this_machine_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown.exit_code == 0, shown.stdout
     monkeypatch.setenv("RADIARCH_MCSQUARE_BINARY", "/nowhere/MCsquare")
     assert CliRunner().invoke(app, ["doctor"]).exit_code == 1
+
+
+def test_doctor_tells_whether_the_engine_passed_its_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when what a planner keeps is not found, or an untested engine counts as tested; nothing is made."""
+    folder = tmp_path / "engines"
+    monkeypatch.setenv("RADIARCH_ENGINE_FOLDER", str(folder))
+    assert "not passed yet" in CliRunner().invoke(app, ["doctor"]).stdout
+    assert not folder.exists()
+    cost = EngineCost(start_s=0.1, proton_s=1e-6, proton_mm_s=1e-7, spot_s=1e-3, spot_voxel_s=1e-9)
+    passed = PassedBuild(
+        layout=1, build="MCsquare", sha256="0" * 64, cpu="any", tested=datetime(2026, 5, 4, tzinfo=UTC), findings=(),
+        cost=cost,
+    )  # fmt: skip
+    folder.mkdir()
+    kept_at(build_folder(Settings()), Cpu.here()).write_text(passed.model_dump_json())
+    assert "passed on 2026-05-04" in " ".join(CliRunner().invoke(app, ["doctor"]).stdout.split())
 
 
 def test_two_brokers_never_share_a_store(tmp_path: Path) -> None:

@@ -154,7 +154,10 @@ class ScenarioResult(Model):
 
 
 class StructureLet(Model):
-    """Dose-averaged LET of one structure, keV/um: mean over its voxels that receive dose, weighted by dose."""
+    """Dose-averaged LET of one structure, keV/um: mean, weighted by dose, and maximum over its voxels.
+
+    Voxels count that are at least half inside and receive at least 1 % of the prescription.
+    """
 
     structure: str
     mean_kev_um: float

@@ -49,6 +49,15 @@ def beamlet_bytes(grid: Grid, rows: int, spots: int, range_mm: float, primaries:
     return _PER_NON_ZERO * spots * min(each, float(rows))
 
 
+def tally_bytes(grid: Grid, beams: int, *, let_map: bool) -> float:
+    """What adding up the batches of the final dose needs: sums in 64 bits of every beam, and of the plan.
+
+    Beams are cropped, so that this is rather too much.
+    """
+    sums = 3 if let_map else 2
+    return 8.0 * sums * (beams + 1) * float(np.prod(grid.size))
+
+
 def refuse_large_grid(ct: Grid, grid: Grid, machine_bytes: float) -> None:
     """Refuse a dose grid whose volumes alone do not fit. Raises RefusedError."""
     needed = grid_bytes(ct, grid)
@@ -75,6 +84,18 @@ def refuse_many_beamlets(
         f"{each}, and this planner has {machine_bytes / _GB:.0f} GB.",
         "Ask for a larger spot or layer spacing, fewer protons per spot, a coarser dose grid"
         f"{', fewer scenarios' if several else ''} or fewer beams, or give the planner more memory.",
+    )
+
+
+def refuse_large_tally(volumes: float, tally: float, beams: int, machine_bytes: float) -> None:
+    """Refuse a final dose whose sums do not fit beside the volumes; both in bytes. Raises RefusedError."""
+    needed = volumes + tally
+    if needed <= _SHARE * machine_bytes:
+        return
+    raise RefusedError(
+        f"The final dose of {beams} beams needs about {needed / _GB:.0f} GB of memory, and this planner has "
+        f"{machine_bytes / _GB:.0f} GB.",
+        "Ask for a coarser dose grid, fewer beams or no LET map, or give the planner more memory.",
     )
 
 

@@ -12,7 +12,13 @@ from radiarch_common.watch import PartOf, Watch, one_by_one
 from radiarch_planner.deliverable import DeliverableSpots, deliverable_spots
 from radiarch_planner.dose_model import DoseModel
 from radiarch_planner.engines.base import Placement
-from radiarch_planner.memory import grid_bytes, machine_memory_bytes, refuse_many_beamlets
+from radiarch_planner.memory import (
+    grid_bytes,
+    machine_memory_bytes,
+    refuse_large_tally,
+    refuse_many_beamlets,
+    tally_bytes,
+)
 from radiarch_planner.objectives import Region, terms_of, voxels_needed
 from radiarch_planner.planning import Planning
 from radiarch_planner.problem import Measure, Problem
@@ -145,6 +151,8 @@ def _refuse_undeliverable(spec: PlanSpec, residual_percent: float) -> None:
 def _refuse_what_cannot_fit(planning: Planning, placement: Placement, rows: _Rows) -> None:
     patient, spec, engine = planning.patient, planning.spec, planning.engine
     volumes = grid_bytes(planning.case.manifest.grid, patient.grid)
+    beams = len(spec.beams)
+    refuse_large_tally(volumes, tally_bytes(patient.grid, beams, let_map=spec.let_map), beams, machine_memory_bytes())
     needed = [len(rows.of_scenario(scenario)) for scenario in rows.scenarios]
     beamlets = sum(engine.beamlet_bytes(patient, placement, count, spec) for count in needed)
     refuse_many_beamlets(

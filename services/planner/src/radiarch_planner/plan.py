@@ -1,6 +1,7 @@
 """The way of a plan: patient, spots, beamlets, optimum, deliverable spots, final dose, what it is worth."""
 
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 
 import numpy as np
@@ -9,11 +10,13 @@ from radiarch_common.plans import PlanSpec, ResolvedPlan
 from radiarch_common.result import Provenance, ResultBeam, ResultDraft, ResultManifest
 from radiarch_common.watch import PartOf, Watch
 
+from radiarch_planner.aim import Aim, first_round, warnings_of_aim
 from radiarch_planner.checks import check_structures
 from radiarch_planner.deliverable import DeliverableSpots, SpotLimits
 from radiarch_planner.dvh import Dvh
 from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, Placement
 from radiarch_planner.evaluation import evaluate, structure_dvh, uncertainty_of, warnings_of_noise
+from radiarch_planner.let import let_of
 from radiarch_planner.machine import Calibration
 from radiarch_planner.normalise import scale_for
 from radiarch_planner.optimum import find_optimum
@@ -60,7 +63,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
     with watch.timed("evaluation"):
         worth = evaluate(case, dose_gy_rbe, patient.grid, spec, PartOf(watch, _FINAL, 1.0))
     target_name = spec.prescription.target
-    uncertainty = uncertainty_of(dose.dose_gy, dose.uncertainty_gy, planning.target, target_name, spec.batches)
+    uncertainty = uncertainty_of(dose.dose_gy, dose.uncertainty_gy, planning.target, target_name, dose.batches)
     manifest = ResultManifest(
         resolved=_as_planned(request, spec, placement),
         grid=patient.grid,
@@ -71,19 +74,22 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
         indices=worth.indices,
         objective_course=optimum.spots.course,
         scenarios=with_nominal(planning, worth, uncertainty, scenarios, optimum.robust_costs),
-        provenance=_provenance(case, engine, spec, beams),
+        let=let_of(case, patient, dose, spec),
+        provenance=_provenance(case, engine, spec, beams, dose.primaries),
         structures=derived_of(case),
         warnings=(
             *patient.warnings,
             *worth.warnings,
             *warnings_of_noise(uncertainty),
+            *warnings_of_aim(spec, uncertainty, dose.primaries),
             *overlap_warnings(spec.objectives, inside, patient.grid),
             *warnings_of_scenarios(scenarios),
             *_missed_normalisation(spec, next(d for d in worth.dvh if d.curve.structure == target_name)),
             *explanations(worth.goals, optimum.standing, uncertainty),
         ),
     )
-    return ResultDraft(manifest, dose.dose_gy, dose_gy_rbe, dose.uncertainty_gy, stored_shares(case))
+    shares = stored_shares(case)
+    return ResultDraft(manifest, dose.dose_gy, dose_gy_rbe, dose.uncertainty_gy, shares, dose.let_kev_um)
 
 
 def _normalised(
@@ -113,8 +119,16 @@ def _normalised(
 
 def _final_dose(planning: Planning, beams: tuple[ResultBeam, ...], watch: Watch) -> FinalDose:
     """Dose inside BODY. Around it is air, in whose little mass a few protons are noise hotter than any target."""
-    dose = planning.engine.final_dose(planning.patient, beams, planning.spec, watch)
-    return replace(dose, dose_gy=dose.dose_gy * planning.body, uncertainty_gy=dose.uncertainty_gy * planning.body)
+    aim = Aim.of(planning.spec, planning.target, planning.body)
+    simulate = partial(planning.engine.final_dose, planning.patient, beams)
+    if aim is None:
+        dose = simulate(planning.spec, watch)
+    else:
+        dose = simulate(first_round(planning.spec), watch, enough=aim.more)
+    let = None if dose.let_kev_um is None else dose.let_kev_um * planning.body
+    return replace(
+        dose, dose_gy=dose.dose_gy * planning.body, uncertainty_gy=dose.uncertainty_gy * planning.body, let_kev_um=let
+    )
 
 
 def _scaled(beam: ResultBeam, scale: float) -> ResultBeam:
@@ -152,7 +166,9 @@ def _as_planned(request: ResolvedPlan, spec: PlanSpec, placement: Placement) -> 
     return request.model_copy(update={"spec": spec, "origins": origins})
 
 
-def _provenance(case: Case, engine: Engine, spec: PlanSpec, beams: tuple[ResultBeam, ...]) -> Provenance:
+def _provenance(
+    case: Case, engine: Engine, spec: PlanSpec, beams: tuple[ResultBeam, ...], primaries_final: int
+) -> Provenance:
     build = engine.build
     return Provenance(
         case_sha256=case.sha256,
@@ -163,7 +179,7 @@ def _provenance(case: Case, engine: Engine, spec: PlanSpec, beams: tuple[ResultB
         cpu_vendor=build.cpu_vendor,
         seed=spec.seed,
         primaries_per_spot=spec.primaries_per_spot,
-        primaries_final=spec.primaries_final,
+        primaries_final=primaries_final,
         spots=sum(len(layer.mu) for beam in beams for layer in beam.layers),
         dose_to=build.dose_to,
     )

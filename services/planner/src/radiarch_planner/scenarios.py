@@ -28,7 +28,7 @@ def under_scenarios(planning: Planning, beams: tuple[ResultBeam, ...], watch: Wa
     if robustness is None:
         return ()
     others = robustness.scenarios()[1:]
-    expected_s = planning.engine.final_seconds(planning.patient, _spec_of_scenarios(planning, robustness))
+    expected_s = planning.engine.final_seconds(beams, _spec_of_scenarios(planning, robustness))
     watches = one_by_one(watch, [f"scenario {scenario.name}" for scenario in others], expected_s)
     return tuple(
         _under(planning, beams, robustness, scenario, part) for scenario, part in zip(others, watches, strict=True)

@@ -11,10 +11,13 @@ from radiarch_common.geometry import Grid
 from radiarch_common.plans import Beam, Objective, PlanSpec, Prescription
 from radiarch_common.settings import Settings
 from radiarch_planner.engines.base import FloatArray, Patient
+from radiarch_planner.engines.cost import EngineCost
 from radiarch_planner.engines.mcsquare import McsquareEngine
 from radiarch_planner.machine import read_calibration, read_machine
 
 PACKAGE = Path(radiarch_planner.__file__).parent
+COST = EngineCost(start_s=0.2, proton_s=2e-6, proton_mm_s=2e-7, spot_s=1e-3, spot_voxel_s=5e-9)
+"""Of binaries that are made up by a test, and would not pass the engine's own."""
 
 MakeEngine = Callable[..., McsquareEngine]
 MakeSpec = Callable[..., PlanSpec]
@@ -35,7 +38,7 @@ def make_engine(engine_folder: Path) -> MakeEngine:
         settings = Settings(engine_folder=engine_folder, engine_processes=processes, mcsquare_binary=binary)
         machine = read_machine(PACKAGE / "machines" / "generic-pbs")
         scanner = read_calibration(PACKAGE / "ct_calibrations" / calibration)
-        return McsquareEngine(settings, machine, scanner, nuclear=nuclear)
+        return McsquareEngine(settings, machine, scanner, nuclear=nuclear, cost=COST if binary else None)
 
     return make
 

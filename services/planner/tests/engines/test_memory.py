@@ -16,7 +16,9 @@ from radiarch_planner.memory import (
     grid_bytes,
     machine_memory_bytes,
     refuse_large_grid,
+    refuse_large_tally,
     refuse_many_beamlets,
+    tally_bytes,
 )
 
 GB = 1e9
@@ -59,6 +61,17 @@ def test_what_cannot_fit_is_refused_by_its_numbers() -> None:
     with pytest.raises(RefusedError, match=r"250000 spots of 1000 simulated protons in each of 9 scenarios") as refusal:
         refuse_many_beamlets(1 * GB, 40 * GB, 250_000, 1000, 16 * GB, scenarios=9)
     assert "fewer scenarios" in refusal.value.hint
+
+
+def test_a_final_dose_that_cannot_fit_is_refused_by_its_numbers() -> None:
+    """Three beams and the plan: two sums of 8 bytes in each of 100 million voxels, three with LET."""
+    grid = Grid(origin_mm=(0, 0, 0), spacing_mm=(1, 1, 1), size=(500, 500, 400))
+    plain, with_let = (tally_bytes(grid, 3, let_map=let_map) for let_map in (False, True))
+    assert (plain, with_let) == (6.4 * GB, 9.6 * GB)
+    refuse_large_tally(1 * GB, plain, 3, 10 * GB)
+    with pytest.raises(RefusedError, match=r"final dose of 3 beams needs about 11 GB .* 10 GB") as refusal:
+        refuse_large_tally(1 * GB, with_let, 3, 10 * GB)
+    assert "no LET map" in refusal.value.hint
 
 
 def test_the_memory_of_this_machine_is_known() -> None:

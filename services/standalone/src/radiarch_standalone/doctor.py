@@ -37,7 +37,7 @@ def examine() -> list[Finding]:
         _memory(),
         _disk(),
         _broker(),
-        _engine(),
+        *_engine(),
         _openmp(),
         *_for_real_use(Settings()),
         _dicom_checker(),
@@ -79,17 +79,26 @@ def _broker() -> Finding:
     return Finding("nats-server", "ok", version)
 
 
-def _engine() -> Finding:
+def _engine() -> list[Finding]:
     # The planner's own choice of build; imported here because OpenTPS takes seconds to load.
-    from radiarch_planner.engines.build import Cpu, build_name  # noqa: PLC0415
+    from radiarch_planner.engines.build import Cpu, build_folder, build_name  # noqa: PLC0415
+    from radiarch_planner.engines.selftest import kept_at, read_kept  # noqa: PLC0415
     from radiarch_planner.engines.wheel import mcsquare_folder  # noqa: PLC0415
 
-    cpu = Cpu.here()
-    binary = Settings().mcsquare_binary or mcsquare_folder() / build_name(cpu)
+    cpu, settings = Cpu.here(), Settings()
+    binary = settings.mcsquare_binary or mcsquare_folder() / build_name(cpu)
     if not binary.is_file():
-        return Finding("dose engine", "missing", f"no file {binary}", "Run `uv sync`, or see RADIARCH_MCSQUARE_BINARY.")
+        advice = "Run `uv sync`, or see RADIARCH_MCSQUARE_BINARY."
+        return [Finding("dose engine", "missing", f"no file {binary}", advice)]
     opentps = importlib.metadata.version("opentps")
-    return Finding("dose engine", "ok", f"{binary.name} for {cpu.vendor}, OpenTPS {opentps}")
+    found = Finding("dose engine", "ok", f"{binary.name} for {cpu.vendor}, OpenTPS {opentps}")
+    passed = read_kept(kept_at(build_folder(settings), cpu))
+    if passed is None:
+        advice = "A planner tests its engine, for some seconds, before it first uses it."
+        return [found, Finding("engine self-test", "note", "not passed yet on this CPU", advice)]
+    seconds = passed.cost.protons_seconds(1e6, 158.0)
+    seen = f"passed on {passed.tested:%Y-%m-%d}; a million protons of 150 MeV took {seconds:.0f} s on one core"
+    return [found, Finding("engine self-test", "ok", seen)]
 
 
 def _openmp() -> Finding:

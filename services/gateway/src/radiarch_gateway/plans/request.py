@@ -93,7 +93,11 @@ class Overrides(Closed):
         default=None, description="Errors of setup and range: robust objectives and all goals are looked at under them."
     )
     primaries_per_spot: Annotated[int, SPEC["primaries_per_spot"]] | None = None
-    primaries_final: Annotated[int, SPEC["primaries_final"]] | None = None
+    primaries_final: Annotated[int, SPEC["primaries_final"]] | None = Field(
+        default=None,
+        description="Protons per beam for the final dose; with uncertainty_percent at most. Given alone, exactly these "
+        "are simulated and no uncertainty is aimed at.",
+    )
     batches: Annotated[int, SPEC["batches"]] | None = None
     uncertainty_percent: Annotated[float, Field(ge=0.2, le=20.0)] | None = Field(
         default=None,

@@ -142,6 +142,9 @@ def _spec_values(
     choose("maximum_spot_mu", overrides.maximum_spot_mu, machine.maximum_spot_mu, "machine")
     for name in SCALARS:
         choose(name, getattr(overrides, name), getattr(template, name), "workflow")
+    if overrides.primaries_final is not None and overrides.uncertainty_percent is None:
+        # Who asks for protons alone asks for just these, whatever uncertainty the workflow aims at.
+        values["uncertainty_percent"], origins["uncertainty_percent"] = None, "request"
     values["prescription"] = {
         "target": asked.target,
         "dose_gy_rbe": asked.dose_gy_rbe,

@@ -200,6 +200,11 @@ class Engine(Protocol):
 
         ``spec.batches`` batches of each beam hold ``spec.primaries_final`` protons together; then ``enough`` is
         asked for more of the same size, until it wants none.
+
+        Raises
+        ------
+        RefusedError
+            If the machine was not measured at an energy of these beams.
         """
         ...
 
@@ -211,6 +216,6 @@ class Engine(Protocol):
         """Expected memory of ``beamlets`` in so many rows, its making and thinning out included."""
         ...
 
-    def final_seconds(self, patient: Patient, spec: PlanSpec) -> float:
-        """Expected duration of ``final_dose``."""
+    def final_seconds(self, beams: tuple[ResultBeam, ...], spec: PlanSpec) -> float:
+        """Expected duration of ``final_dose``, without what ``enough`` asks for."""
         ...

@@ -33,10 +33,11 @@ class Build:
 
 @dataclass(frozen=True)
 class Cpu:
-    """Vendor as the kernel names it (``GenuineIntel``, ``AuthenticAMD``, ...) and instruction set flags."""
+    """Vendor and model as the kernel names them (``GenuineIntel``, ``AuthenticAMD``, ...), instruction set flags."""
 
     vendor: str
     flags: frozenset[str]
+    model: str = ""
 
     @classmethod
     def here(cls) -> "Cpu":
@@ -47,7 +48,8 @@ class Cpu:
             return cls(platform.processor() or platform.machine(), frozenset())
         lines = [line.partition(":") for line in text.splitlines()]
         values = {key.strip(): value.strip() for key, _, value in reversed(lines)}
-        return cls(values.get("vendor_id", platform.machine()), frozenset(values.get("flags", "").split()))
+        flags = frozenset(values.get("flags", "").split())
+        return cls(values.get("vendor_id", platform.machine()), flags, values.get("model name", ""))
 
 
 def build_name(cpu: Cpu) -> str:
@@ -61,19 +63,32 @@ def build_name(cpu: Cpu) -> str:
 
 def prepare_build(settings: Settings) -> Build:
     """The engine that these settings name, copied to ``settings.engine_folder`` unless it is there already."""
-    cpu = Cpu.here()
-    source = settings.mcsquare_binary or mcsquare_folder() / build_name(cpu)
-    if not source.is_file():
-        raise FileNotFoundError(f"There is no MCsquare binary at {source}; see RADIARCH_MCSQUARE_BINARY.")
+    source = _source(settings)
     materials = mcsquare_folder() / "Materials"
-    binary_sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
+    binary_sha256 = _file_sha256(source)
     content = _digest(materials, binary_sha256)
-    folder = settings.engine_folder.expanduser().absolute() / f"mcsquare-{content[:20]}"
+    folder = _folder(settings, content)
     if not folder.is_dir():
         _make(folder, source, materials)
     if _digest(folder / "Materials", _file_sha256(folder / "MCsquare")) != content:
         raise RuntimeError(f"The engine in {folder} is not what was put there. Remove that folder.")
-    return Build(source.name, binary_sha256, cpu.vendor, folder / "MCsquare", folder / "Materials")
+    return Build(source.name, binary_sha256, Cpu.here().vendor, folder / "MCsquare", folder / "Materials")
+
+
+def build_folder(settings: Settings) -> Path:
+    """Where ``prepare_build`` puts the engine that these settings name, whether it was there already or not."""
+    return _folder(settings, _digest(mcsquare_folder() / "Materials", _file_sha256(_source(settings))))
+
+
+def _source(settings: Settings) -> Path:
+    source = settings.mcsquare_binary or mcsquare_folder() / build_name(Cpu.here())
+    if not source.is_file():
+        raise FileNotFoundError(f"There is no MCsquare binary at {source}; see RADIARCH_MCSQUARE_BINARY.")
+    return source
+
+
+def _folder(settings: Settings, content: str) -> Path:
+    return settings.engine_folder.expanduser().absolute() / f"mcsquare-{content[:20]}"
 
 
 def _make(folder: Path, binary: Path, materials: Path) -> None:

@@ -92,7 +92,7 @@ def write_inputs(
     and a margin that holds the wide part of the beam: no proton of it may come in through a side of the crop,
     where it would have lost no energy yet.
     """
-    low, size = crop_box(patient.grid, frame, spots, _HALO_SIGMAS * halo_mm + _SCATTER_MM)
+    low, size = beam_crop(patient.grid, frame, spots, halo_mm)
     grid = patient.grid.crop(low, size)
     scanner = folder / "Scanner"
     scanner.mkdir(parents=True)
@@ -106,6 +106,13 @@ def write_inputs(
     link_materials(database, scanner / "HU_Material_Conversion.txt", folder / "bdl.txt", folder / "Materials")
     x, y, z = (float(value) for value in frame.isocentre_mm)
     return BeamInputs(folder, grid, low, turn.point((x, y, z)), image, physics, turn)
+
+
+def beam_crop(
+    grid: Grid, frame: BeamFrame, spots: Array, halo_mm: float
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """What ``write_inputs`` crops the CT to: index (x, y, z) of its first voxel, and its size."""
+    return crop_box(grid, frame, spots, _HALO_SIGMAS * halo_mm + _SCATTER_MM)
 
 
 def crop_box(
@@ -145,14 +152,21 @@ def write_block(inputs: BeamInputs, block: Block) -> Path:
             "BDL_Plan_File": "plan.txt",
             "RNG_Seed": block.seed,
             "Num_Primaries": block.primaries_per_spot,
-            "Beamlet_Mode": True,
-            "Dose_MHD_Output": False,
-            "Dose_Sparse_Output": True,
-            # In eV/g for one proton: a small part of what one simulated proton leaves in a voxel it crosses.
-            "Dose_Sparse_Threshold": 5e6 / block.primaries_per_spot,
+            **beamlet_settings(block.primaries_per_spot),
         },
     )
     return folder
+
+
+def beamlet_settings(primaries_per_spot: int) -> dict[str, object]:
+    """What the engine is told so that it simulates the spots of a plan one by one."""
+    return {
+        "Beamlet_Mode": True,
+        "Dose_MHD_Output": False,
+        "Dose_Sparse_Output": True,
+        # In eV/g for one proton: a small part of what one simulated proton leaves in a voxel it crosses.
+        "Dose_Sparse_Threshold": 5e6 / primaries_per_spot,
+    }
 
 
 def write_beam_plan(inputs: BeamInputs, beam: ResultBeam) -> None:
@@ -165,25 +179,40 @@ def write_beam_plan(inputs: BeamInputs, beam: ResultBeam) -> None:
     opentps.write_plan(inputs.image, angles, inputs.isocentre_mm, spots, inputs.folder / "plan.txt")
 
 
-def write_batch(inputs: BeamInputs, index: int, seed: int, primaries: int) -> Path:
+def write_batch(inputs: BeamInputs, index: int, seed: int, primaries: int, *, let_map: bool) -> Path:
     """Write the own folder of a batch of the final dose and return it."""
-    folder = inputs.folder / f"batch-{index}"
-    folder.mkdir()
-    _write_config(
+    return write_run(
         inputs,
-        folder,
-        {"BDL_Plan_File": "../plan.txt", "RNG_Seed": seed, "Num_Primaries": primaries, "Dose_MHD_Output": True},
+        f"batch-{index}",
+        {"BDL_Plan_File": "../plan.txt", "RNG_Seed": seed, "Num_Primaries": primaries, "LET_MHD_Output": let_map},
     )
+
+
+def write_run(inputs: BeamInputs, name: str, values: dict[str, object]) -> Path:
+    """Write the own folder of one process in that of its beam and return it; ``values`` are its settings."""
+    folder = inputs.folder / name
+    folder.mkdir()
+    _write_config(inputs, folder, values)
     return folder
 
 
 def read_dose(inputs: BeamInputs, folder: Path) -> FloatArray:
     """The dose that a batch left: shape (z, y, x) on ``inputs.grid``, eV/g for one proton."""
-    path = folder / "Outputs" / "Dose.raw"
+    return _read_volume(inputs, folder, "Dose")
+
+
+def read_let(inputs: BeamInputs, folder: Path) -> FloatArray:
+    """The dose-averaged LET that a batch left: shape (z, y, x) on ``inputs.grid``, keV/um; 0 where it left no dose."""
+    return _read_volume(inputs, folder, "LET")
+
+
+def _read_volume(inputs: BeamInputs, folder: Path, what: str) -> FloatArray:
+    path = folder / "Outputs" / f"{what}.raw"
     values: npt.NDArray[np.float32] = np.fromfile(path, dtype=np.float32) if path.is_file() else np.zeros(0, np.float32)
     nz, ny, nx = inputs.turn.grid(inputs.grid).shape
     if values.size != nz * ny * nx or not np.all(np.isfinite(values)):
-        raise EngineFailedError(f"The engine left no whole dose: {values.size} values for {nz * ny * nx} voxels.")
+        name = "dose" if what == "Dose" else what
+        raise EngineFailedError(f"The engine left no whole {name}: {values.size} values for {nz * ny * nx} voxels.")
     # The engine's x and y axes run against those of the image it was given.
     return inputs.turn.inverse.array(values.reshape(nz, ny, nx)[:, ::-1, ::-1])
 

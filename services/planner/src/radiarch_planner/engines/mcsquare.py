@@ -15,7 +15,7 @@ from radiarch_common.plans import PlanSpec
 from radiarch_common.result import Layer, ResultBeam
 from radiarch_common.robustness import NOMINAL, Scenario
 from radiarch_common.settings import Settings
-from radiarch_common.watch import Watch
+from radiarch_common.watch import QuietWatch, Watch
 from scipy.sparse import csc_matrix
 
 from radiarch_planner.engines import opentps_adapter as opentps
@@ -31,11 +31,14 @@ from radiarch_planner.engines.base import (
 )
 from radiarch_planner.engines.blocks import Block, blocks_of, seed_of
 from radiarch_planner.engines.build import prepare_build
+from radiarch_planner.engines.cost import EngineCost, hang_limit
+from radiarch_planner.engines.durations import batch_seconds, beamlet_seconds, mean_range_mm
 from radiarch_planner.engines.folders import own_folder
 from radiarch_planner.engines.inputs import (
     BeamInputs,
     Physics,
     read_dose,
+    read_let,
     write_batch,
     write_beam_plan,
     write_block,
@@ -44,6 +47,7 @@ from radiarch_planner.engines.inputs import (
 from radiarch_planner.engines.processes import EngineRun, ProcessPool, Runner
 from radiarch_planner.engines.progress import Pace
 from radiarch_planner.engines.protons import BeamModel
+from radiarch_planner.engines.selftest import examined_build
 from radiarch_planner.engines.sparse import Columns, Index, read_columns, row_lookup
 from radiarch_planner.engines.tally import DoseTally
 from radiarch_planner.machine import Calibration, Machine
@@ -53,11 +57,6 @@ from radiarch_planner.steering import Array, BeamFrame
 
 GY_PER_EV_PER_GRAM = 1.602176634e-16
 """The elementary charge (an electronvolt in joules) times a thousand grams per kilogram."""
-_PROTONS_PER_S = 50_000.0
-_SPOT_S = 0.008
-_START_S = 0.2
-_PATIENCE = 20.0
-"""A process that takes so many times as long as expected, and two minutes, hangs."""
 
 
 class McsquareEngine:
@@ -67,9 +66,21 @@ class McsquareEngine:
     ----------
     nuclear
         Whether nuclear interactions are simulated; off only to compare with tables of stopping power.
+    cost
+        Of a build that needs no test any more; ``None``: a build is tested and timed at its first use on a machine.
     """
 
-    def __init__(self, settings: Settings, machine: Machine, calibration: Calibration, *, nuclear: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        machine: Machine,
+        calibration: Calibration,
+        *,
+        nuclear: bool = True,
+        cost: EngineCost | None = None,
+    ) -> None:
+        self._settings = settings
+        self._cost = cost
         self._work_folder = settings.work_folder
         self._build = prepare_build(settings)
         self._pool = ProcessPool(self._build, settings.engine_processes)
@@ -91,6 +102,18 @@ class McsquareEngine:
     def model(self) -> BeamModel:
         """The machine's beam data as this engine uses it."""
         return self._physics.model
+
+    def cost(self, watch: Watch) -> EngineCost:
+        """What this build costs here; it is tested before, unless it passed on this kind of CPU already.
+
+        Raises
+        ------
+        SelfTestFailedError
+            If it may not be used.
+        """
+        if self._cost is None:
+            self._cost = examined_build(self._build, self._settings, watch).cost
+        return self._cost
 
     def place(self, patient: Patient, target: FloatArray, spec: PlanSpec, watch: Watch) -> Placement:
         """See ``Engine.place``."""
@@ -116,6 +139,7 @@ class McsquareEngine:
         scenario: Scenario = NOMINAL,
     ) -> csc_matrix:
         """See ``Engine.beamlets``."""
+        self.cost(watch)
         pace = Pace(watch, "Beamlets", self.beamlet_seconds(patient, placement, spec))
         parts: list[Columns] = []
         with watch.timed("beamlets"), own_folder(self._work_folder) as folder:
@@ -152,48 +176,62 @@ class McsquareEngine:
         enough: Enough = all_of_it,
     ) -> FinalDose:
         """See ``Engine.final_dose``."""
-        pace = Pace(watch, "Final dose", self.final_seconds(patient, spec))
+        for beam in beams:
+            self.model.refuse_unmeasured(np.array([layer.energy_mev for layer in beam.layers]))
+        self.cost(watch)
         primaries = ceil(spec.primaries_final / spec.batches)
+        pace = Pace(watch, "Final dose", self.final_seconds(beams, spec))
         with watch.timed("final dose"), own_folder(self._work_folder) as folder:
             inputs = [self._plan_inputs(folder, patient, beam, scenario) for beam in beams if beam.layers]
             scales = [self._gy(beam) * spec.prescription.fractions for beam in beams if beam.layers]
             numbers = [beam.number for beam in beams if beam.layers]
             tally = DoseTally(patient.grid.shape, [part.slices for part in inputs], scales)
             done, more = 0, spec.batches
+            pace.round(0, more, 0 if enough is all_of_it else more)
             while True:
                 pieces = [
-                    partial(self._batch, part, index, seed_of(spec.seed, "final dose", number, index), primaries)
+                    partial(
+                        self._batch,
+                        part,
+                        index,
+                        seed_of(spec.seed, "final dose", number, index),
+                        primaries,
+                        spec.let_map,
+                    )
                     for part, number in zip(inputs, numbers, strict=True)
                     for index in range(done, done + more)
                 ]
                 self._pool.run(pieces, watch, pace.tell, partial(tally.add_piece, more))
                 done += more
-                dose = FinalDose(*tally.dose(), done, done * primaries)
+                dose = FinalDose(*tally.dose(), done, done * primaries, tally.let_kev_um() if spec.let_map else None)
                 more = enough(dose)
                 if not more:
                     return dose
+                pace.round(done, more)
 
     def beamlet_seconds(self, patient: Patient, placement: Placement, spec: PlanSpec) -> float:
         """See ``Engine.beamlet_seconds``."""
-        return (placement.count * self._spot_s(spec.primaries_per_spot) + _START_S) / self._pool.size
+        cost, beams = self.cost(QuietWatch()), placement.beams
+        seconds = [beamlet_seconds(cost, self.model, patient, beam, spec.primaries_per_spot) for beam in beams]
+        return sum(seconds) / self._pool.size
 
     def beamlet_bytes(self, patient: Patient, placement: Placement, rows: int, spec: PlanSpec) -> float:
         """See ``Engine.beamlet_bytes``."""
-        layers = [layer for beam in placement.beams for layer in beam.layers]
-        counts = [len(layer.xy_mm) for layer in layers]
-        ranges = self.model.ranges_mm(np.array([layer.energy_mev for layer in layers]))
-        mean_range = float(np.average(ranges, weights=counts))
+        mean_range = mean_range_mm(self.model, placement.beams)
         return beamlet_bytes(patient.grid, rows, placement.count, mean_range, spec.primaries_per_spot)
 
-    def final_seconds(self, patient: Patient, spec: PlanSpec) -> float:
+    def final_seconds(self, beams: tuple[ResultBeam, ...], spec: PlanSpec) -> float:
         """See ``Engine.final_seconds``."""
-        batch = _START_S + spec.primaries_final / spec.batches / _PROTONS_PER_S
-        return len(spec.beams) * spec.batches * batch / self._pool.size
+        cost, primaries = self.cost(QuietWatch()), ceil(spec.primaries_final / spec.batches)
+        seconds = [batch_seconds(cost, self.model, beam, primaries) for beam in beams if beam.layers]
+        return sum(seconds) * spec.batches / self._pool.size
 
     def _block(self, inputs: BeamInputs, lookup: Index, block: Block, runner: Runner) -> Columns:
         folder = write_block(inputs, block)
-        limit_s = _limit(block.count * self._spot_s(block.primaries_per_spot))
-        runner(EngineRun(folder, limit_s, inputs.materials))
+        range_mm, voxels = float(self.model.ranges_mm(block.energies_mev).mean()), float(np.prod(inputs.grid.size))
+        cost = self.cost(QuietWatch())
+        expected_s = cost.beamlet_seconds(block.count, block.primaries_per_spot, range_mm, voxels)
+        runner(EngineRun(folder, hang_limit(expected_s), inputs.materials))
         xy_mm = np.concatenate([layer.xy_mm for layer in block.layers])
         columns = read_columns(folder / "Outputs" / "Sparse_Dose.bin", lookup, xy_mm)
         shutil.rmtree(folder)
@@ -201,12 +239,22 @@ class McsquareEngine:
         per_value = np.repeat(scale, np.diff(columns.indptr))
         return Columns(columns.indptr, columns.indices, columns.values * per_value)
 
-    def _batch(self, inputs: BeamInputs, index: int, seed: int, primaries: int, runner: Runner) -> FloatArray:
-        folder = write_batch(inputs, index, seed, primaries)
-        runner(EngineRun(folder, _limit(primaries / _PROTONS_PER_S), inputs.materials))
-        dose = read_dose(inputs, folder)
+    def _batch(
+        self, inputs: BeamInputs, index: int, seed: int, primaries: int, let_map: bool, runner: Runner
+    ) -> FloatArray:
+        """What a batch of the final dose leaves on ``inputs.grid``.
+
+        Returns
+        -------
+        Shape (1, z, y, x), float32: dose in eV/g for one proton; of shape (2, z, y, x) with dose-averaged LET in
+        keV/um behind it where it is asked for.
+        """
+        folder = write_batch(inputs, index, seed, primaries, let_map=let_map)
+        longest_s = self.cost(QuietWatch()).batch_seconds(primaries, float(self.model.reach.ranges_mm[-1]))
+        runner(EngineRun(folder, hang_limit(longest_s), inputs.materials))
+        volumes = [read_dose(inputs, folder), *([read_let(inputs, folder)] if let_map else [])]
         shutil.rmtree(folder)
-        return dose
+        return np.stack(volumes)
 
     def _inputs(self, folder: Path, patient: Patient, placed: PlacedBeam, scenario: Scenario) -> BeamInputs:
         angles = (placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg)
@@ -276,14 +324,6 @@ class McsquareEngine:
             nozzle_isocentre_distance_mm=self.model.data.nozzle_mm,
             layers=tuple(layers),
         )
-
-    @staticmethod
-    def _spot_s(primaries: int) -> float:
-        return primaries / _PROTONS_PER_S + _SPOT_S
-
-
-def _limit(expected_s: float) -> float:
-    return 120.0 + _PATIENCE * expected_s
 
 
 def _lookup_of(inputs: BeamInputs, patient: Patient, rows: npt.NDArray[np.int64]) -> Index:

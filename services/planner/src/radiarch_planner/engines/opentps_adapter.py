@@ -84,7 +84,8 @@ _WIDTHS = [
     for axis in ("x", "y")
     for name in ("spotSize", "divergence", "correlation")
 ]
-_FIELDS = ["nominalEnergy", "meanEnergy", "energySpread", "protonsMU", "weight1", "weight2", *_WIDTHS]
+FIELDS = ["nominalEnergy", "meanEnergy", "energySpread", "protonsMU", "weight1", "weight2", *_WIDTHS]
+"""Columns of a beam data library, by OpenTPS' names."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def read_beam_data(path: Path, minimum_mev: float, maximum_mev: float) -> BeamDa
     energies = np.asarray(bdl.nominalEnergy, dtype=np.float64)
     order = np.argsort(energies, kind="stable")
     order = order[(energies[order] >= minimum_mev) & (energies[order] <= maximum_mev)]
-    columns = {name: np.asarray(getattr(bdl, name), dtype=np.float64)[order] for name in _FIELDS}
+    columns = {name: np.asarray(getattr(bdl, name), dtype=np.float64)[order] for name in FIELDS}
     return BeamData(float(bdl.nozzle_isocenter), float(bdl.smx), float(bdl.smy), columns)
 
 
@@ -184,7 +185,7 @@ def write_beam_data(data: BeamData, path: Path) -> None:
     """Write a beam data library in MCsquare's format, without range shifters."""
     bdl = BDL()
     bdl.nozzle_isocenter, bdl.smx, bdl.smy = data.nozzle_mm, data.smx_mm, data.smy_mm
-    for name in _FIELDS:
+    for name in FIELDS:
         setattr(bdl, name, data.columns[name])
     path.write_text(bdl.mcsquareFormatted([]), encoding="ascii")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from radiarch_common.errors import RefusedError
 
 from radiarch_planner.engines import opentps_adapter as opentps
 from radiarch_planner.machine import Machine
@@ -27,14 +28,39 @@ class BeamModel:
 
     @classmethod
     def of(cls, machine: Machine) -> "BeamModel":
-        """Read the machine's beam data, measured energies only."""
+        """Read the machine's beam data, measured energies only.
+
+        Raises
+        ------
+        RefusedError
+            If the energies that the machine says it has measured are not rows of its beam data.
+        """
         file = machine.file
         data = opentps.read_beam_data(machine.beam_data, file.minimum_energy_mev, file.maximum_energy_mev)
         rows = data.columns["nominalEnergy"]
+        if not len(rows) or (rows[0], rows[-1]) != (file.minimum_energy_mev, file.maximum_energy_mev):
+            has = f"{rows[0]:g} to {rows[-1]:g} MeV" if len(rows) else "none"
+            raise RefusedError(
+                f"Machine '{file.id}' says that {file.minimum_energy_mev:g} to {file.maximum_energy_mev:g} MeV were "
+                f"measured, and its beam data have rows in there for {has}.",
+                "Set minimum_energy_mev and maximum_energy_mev in machine.toml to measured rows of the beam data.",
+            )
         count = int(np.floor((rows[-1] - rows[0]) / file.energy_step_mev + 1e-6)) + 1
         energies = np.round(rows[0] + file.energy_step_mev * np.arange(count), 6)
         mean = np.interp(energies, rows, data.columns["meanEnergy"])
         return cls(data, Reach(energies, range_in_water_mm(mean), (data.smx_mm, data.smy_mm), file.field_mm))
+
+    def refuse_unmeasured(self, energies_mev: Array) -> None:
+        """Refuse energies below or above the measured rows. Raises RefusedError that names them."""
+        rows = self.data.columns["nominalEnergy"]
+        beyond = sorted({float(energy) for energy in energies_mev if not rows[0] <= energy <= rows[-1]})
+        if beyond:
+            named = ", ".join(f"{energy:g}" for energy in beyond)
+            raise RefusedError(
+                f"The plan has layers of {named} MeV, and the machine's beam data were measured for {rows[0]:g} to "
+                f"{rows[-1]:g} MeV.",
+                "Plan with energies of this machine, or choose the machine that has them.",
+            )
 
     def protons_per_mu(self, energies_mev: Array) -> Array:
         """Protons of one MU at nominal energies: same shape."""
@@ -68,8 +94,25 @@ class BeamModel:
 
 def range_in_water_mm(energies_mev: Array) -> Array:
     """Range of protons in the engine's water by continuous slowing down, which is the depth of the distal 80 %."""
+    return np.interp(energies_mev, *_ranges())
+
+
+def energy_after_mev(energy_mev: float, depth_mm: float) -> float:
+    """Energy that a proton has left at a depth in water, by continuous slowing down; 0 beyond its range."""
+    energies, ranges = _ranges()
+    left = float(np.interp(energy_mev, energies, ranges)) - depth_mm
+    return float(np.interp(left, ranges, energies)) if left > 0.0 else 0.0
+
+
+def stopping_power_of_water(energy_mev: float) -> float:
+    """Mass stopping power of the engine's water by PSTAR, MeV cm2/g."""
+    return float(np.interp(energy_mev, *opentps.water_stopping_power()))
+
+
+def _ranges() -> tuple[Array, Array]:
+    """Energies in MeV and their ranges in mm."""
     table_mev, power = opentps.water_stopping_power()
     fine = np.arange(0.5, table_mev[-1], 0.05)
     slowness = 1.0 / np.interp(fine, table_mev, power)
     csda_cm = np.concatenate([[0.0], np.cumsum((slowness[1:] + slowness[:-1]) / 2 * np.diff(fine))])
-    return np.interp(energies_mev, fine, csda_cm) * 10.0
+    return fine, csda_cm * 10.0
