@@ -256,3 +256,25 @@ def test_objectives_that_cannot_be_fulfilled_are_named(
     found = _refused(body | {"overrides": overrides}, catalogue)
     assert list(found) == [field]
     assert said in found[field][0]
+
+
+def test_protons_asked_for_alone_are_the_aim(body: dict[str, Any], catalogue: Catalogue) -> None:
+    """Fails when a workflow's aim for an uncertainty adds to, or cuts from, the protons that a request names."""
+    aiming = _with_template(catalogue, uncertainty_percent=1.0)
+    plan = _resolved(body, aiming)
+    assert (plan.spec.uncertainty_percent, plan.origins["uncertainty_percent"]) == (1.0, "workflow")
+    body["overrides"] = {"primaries_final": 3_000_000}
+    plan = _resolved(body, aiming)
+    assert (plan.spec.primaries_final, plan.spec.uncertainty_percent) == (3_000_000, None)
+    assert plan.origins["uncertainty_percent"] == "request"
+    body["overrides"] = {"primaries_final": 3_000_000, "uncertainty_percent": 2.5}
+    plan = _resolved(body, aiming)
+    assert (plan.spec.primaries_final, plan.spec.uncertainty_percent) == (3_000_000, 2.5)
+
+
+def _with_template(catalogue: Catalogue, **changes: Any) -> Catalogue:
+    workflows = tuple(
+        entry.model_copy(update={"template": entry.template.model_copy(update=changes)})
+        for entry in catalogue.workflows
+    )
+    return catalogue.model_copy(update={"workflows": workflows})
