@@ -106,7 +106,7 @@ def nothing(_: Study) -> None:
 
 
 LATERAL = [{"name": "G90", "gantry_angle_deg": 90.0}]
-ANTERIOR = [{"name": "G0", "gantry_angle_deg": 0.0}]
+ANTERIOR = [{"name": "G0", "gantry_angle_deg": 0.0, "range_shifter": "none"}]
 
 CASES: dict[str, tuple[Break, dict[str, Any], str]] = {
     "empty target": (no_contours, {}, r"PTV"),

@@ -26,10 +26,10 @@ from scipy.interpolate import RegularGridInterpolator
 DOSE_GRID_MM, RBE = 5.0, 1.1
 ISOCENTRE_MM = (CENTRE_MM[0] + 12.0, CENTRE_MM[1] - 9.0, CENTRE_MM[2] + 7.0)
 BEAMS = (
-    Beam(name="steep", gantry_angle_deg=75.0, couch_angle_deg=15.0),
+    Beam(name="steep", gantry_angle_deg=75.0, couch_angle_deg=15.0, range_shifter="rs-40"),
     Beam(name="flat", gantry_angle_deg=265.0, couch_angle_deg=350.0),
 )
-"""No symmetry: another order of beams, a lost couch or a mirrored axis gives another dose."""
+"""No symmetry: another order of beams, a lost couch, a mirrored axis or a lost range shifter gives another dose."""
 
 FloatArray = npt.NDArray[np.float64]
 pytestmark = pytest.mark.slow
@@ -142,6 +142,19 @@ def test_numbers_that_the_case_decided_are_said_to_be_its(simulated: Simulated) 
     assert simulated.report["request"]["origins"]["dose_grid_slice_mm"] == "case"
     assert simulated.report["dose_grid"]["spacing_mm"] == [DOSE_GRID_MM, DOSE_GRID_MM, 5.0]
     assert simulated.report["request"]["spec"]["isocentre_mm"] == list(ISOCENTRE_MM)
+    beams = simulated.report["request"]["spec"]["beams"]
+    # One was asked for; the other was left to the planner, which needs none so deep.
+    assert [beam["range_shifter"] for beam in beams] == ["rs-40", "none"]
+    assert simulated.report["request"]["origins"]["beams.1.range_shifter"] == "case"
+    assert "beams.0.range_shifter" not in simulated.report["request"]["origins"]
+
+
+def test_the_range_shifter_is_read_from_the_plan_alone(simulated: Simulated) -> None:
+    """Without it the first beam's protons would go 40 mm too deep, and the other tests would see it."""
+    steep, flat = beams_of(simulated.plan)
+    assert steep.range_shifter is not None
+    assert (steep.range_shifter.id, steep.range_shifter.wet_mm, flat.range_shifter) == ("rs-40", 40.0, None)
+    assert min(layer.energy_mev for layer in steep.layers) > min(layer.energy_mev for layer in flat.layers) + 10
 
 
 def _dose_inside(simulated: Simulated, name: str) -> FloatArray:

@@ -33,7 +33,7 @@ def doses(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, FloatArray
     changes = SMALL | {
         "primaries_final": PRIMARIES,
         "beams": (
-            Beam(name="steep", gantry_angle_deg=75.0, couch_angle_deg=15.0),
+            Beam(name="steep", gantry_angle_deg=75.0, couch_angle_deg=15.0, range_shifter="rs-40"),
             Beam(name="flat", gantry_angle_deg=265.0, couch_angle_deg=350.0),
         ),
         "isocentre_mm": (CENTRE_MM[0] + 12.0, CENTRE_MM[1] - 9.0, CENTRE_MM[2] + 7.0),

@@ -13,8 +13,10 @@ from radiarch_exporter.record import encoded
 from radiarch_testkit.dciodvfy import remarks
 
 
-@pytest.fixture(params=["RTPLAN", "RTDOSE"])
-def record(request: pytest.FixtureRequest, job: ExportResult, case: Case, result: Result) -> Dataset:
+@pytest.fixture(params=["RTPLAN", "RTPLAN with a range shifter", "RTDOSE"])
+def record(request: pytest.FixtureRequest, job: ExportResult, case: Case, result: Result, robust: Result) -> Dataset:
+    if request.param == "RTPLAN with a range shifter":
+        return ion_plan(job, case.manifest, robust.manifest)
     if request.param == "RTPLAN":
         return ion_plan(job, case.manifest, result.manifest)
     return rt_dose(job, case.manifest, result.manifest, result.dose_gy_rbe())

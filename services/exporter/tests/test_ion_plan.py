@@ -71,6 +71,24 @@ def test_spots_and_beams_are_those_of_the_result(plan: Dataset, result: Result) 
             np.testing.assert_array_equal(point.ScanningSpotSize, np.asarray(layer.spot_fwhm_mm, dtype=np.float32))
 
 
+def test_a_range_shifter_is_in_the_beam_that_has_it(job: ExportResult, case: Case, robust: Result) -> None:
+    """PS3.3 C.8.8.25: described once in the beam, set in its first control point, and nowhere else."""
+    plan = dcmread(BytesIO(encoded(ion_plan(job, case.manifest, robust.manifest))))
+    behind, without = plan.IonBeamSequence
+    assert without.NumberOfRangeShifters == 0
+    assert not [element for element in without.iterall() if element.keyword.startswith("RangeShifter")]
+    assert behind.NumberOfRangeShifters == 1
+    [shifter] = behind.RangeShifterSequence
+    assert (shifter.RangeShifterNumber, shifter.RangeShifterID, shifter.RangeShifterType) == (1, "rs-40", "BINARY")
+    assert shifter.RangeShifterDescription == "40 mm of Lucite"
+    first, *others = behind.IonControlPointSequence
+    [setting] = first.RangeShifterSettingsSequence
+    assert (setting.ReferencedRangeShifterNumber, setting.RangeShifterSetting) == (1, "IN")
+    assert setting.IsocenterToRangeShifterDistance == 310.0
+    assert setting.RangeShifterWaterEquivalentThickness == pytest.approx(46.2, abs=1e-5)
+    assert not any("RangeShifterSettingsSequence" in point for point in others)
+
+
 def test_references_lead_to_study_structures_and_prescription(plan: Dataset, case: Case) -> None:
     manifest = case.manifest
     assert plan.StudyInstanceUID == manifest.study_instance_uid

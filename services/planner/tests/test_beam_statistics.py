@@ -9,7 +9,7 @@ from radiarch_common.result import Layer, ResultBeam
 from radiarch_planner.beam_statistics import beam_statistics
 from radiarch_planner.engines.protons import BeamModel
 from radiarch_planner.machine import DeliveryTimes, read_machine
-from radiarch_planner.placement import Reach
+from radiarch_planner.reach import Reach
 
 REACH = Reach(np.array([100.0, 150.0, 200.0]), np.array([77.0, 158.0, 260.0]), (2000.0, 2000.0))
 TIMES = DeliveryTimes(energy_switch_s=2.0, spot_settling_s=0.004, mu_per_s=5.0, origin="measured on a test day")

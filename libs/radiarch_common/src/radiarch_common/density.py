@@ -6,9 +6,10 @@ from radiarch_common.base import Model, Name
 
 
 class DensityOverride(Model):
-    """A structure (contrast, artefact, couch) that is given one HU; where two overlap the later one holds.
+    """A structure (contrast, artefact, couch, bolus) that is given one HU; where two overlap the later one holds.
 
-    It acts inside the body outline only: around it the dose is calculated in air.
+    It acts wherever it lies: outside the body outline, where all else is air, the beams go through it. Dose is given
+    out inside the body outline alone.
     """
 
     structure: Name = Field(description="Drawn or derived; `{target}` and `{body}` stand for target and body outline.")

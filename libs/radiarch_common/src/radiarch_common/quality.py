@@ -46,7 +46,9 @@ class BeamStatistics(Model):
     Attributes
     ----------
     shallowest_range_mm, deepest_range_mm
-        Depth of the distal 80 % in water of the lowest and the highest energy.
+        Depth of the distal 80 % in water of the lowest and the highest energy, behind the beam's range shifter.
+    range_shifter
+        Id of what stands in its way; ``None`` for nothing.
     lowest_spot_mu, highest_spot_mu
         Smallest and largest spot.
     delivery_s
@@ -68,3 +70,4 @@ class BeamStatistics(Model):
     highest_spot_mu: float
     delivery_s: float | None = Field(default=None, ge=0)
     delivery_basis: str | None = None
+    range_shifter: str | None = None

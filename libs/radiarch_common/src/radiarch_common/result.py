@@ -45,7 +45,8 @@ class Layer(Model):
     mu
         Per fraction; each a 32-bit float, so that the plan's weights hold them exactly.
     spot_fwhm_mm
-        In air at the isocentre, along x and y, mm, from the beam data.
+        In air at the isocentre, along x and y, mm, from the beam data: the spot that the machine makes, without a
+        range shifter in its way, which is how DICOM's spot sizes name the machine's settings.
     """
 
     energy_mev: float

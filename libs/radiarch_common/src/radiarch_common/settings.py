@@ -62,6 +62,8 @@ class Settings(BaseSettings):
         Engine processes a planner runs at once; 0 for one per core it may use.
     structure_names
         Dictionary of structure names to be used instead of the planner's own.
+    catalogue_folder
+        Machines, CT calibrations and workflows of the operator's own, beside those that come with the planner.
     default_machine, default_ct_calibration
         The deployment's own choice, for requests that name none; unset: requests must name them.
     allow_unauthenticated
@@ -90,6 +92,7 @@ class Settings(BaseSettings):
     mcsquare_binary: Path | None = None
     work_folder: Path | None = None
     structure_names: Path | None = None
+    catalogue_folder: Path | None = None
     default_machine: str | None = None
     default_ct_calibration: str | None = None
     http_host: str = "127.0.0.1"

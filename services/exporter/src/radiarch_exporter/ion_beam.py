@@ -2,7 +2,8 @@
 
 References
 ----------
-DICOM PS3.3 C.8.8.25 (RT Ion Beams Module), C.8.8.25.7 (control points), C.8.8.25.8 (scan spot maps).
+DICOM PS3.3 C.8.8.25 (RT Ion Beams Module), C.8.8.25.5 (range shifters), C.8.8.25.7 (control points), C.8.8.25.8 (scan
+spot maps).
 """
 
 from math import fsum
@@ -10,7 +11,7 @@ from math import fsum
 import numpy as np
 from pydicom import Dataset
 from radiarch_common.errors import RefusedError
-from radiarch_common.result import Layer, ResultBeam
+from radiarch_common.result import BeamRangeShifter, Layer, ResultBeam
 
 from radiarch_exporter.decimals import nearest_ds, nearest_ds_list
 from radiarch_exporter.record import NOTICE
@@ -50,6 +51,9 @@ def ion_beam(beam: ResultBeam, machine: str) -> Dataset:
     item.NumberOfBoli = 0
     item.NumberOfBlocks = 0
     item.NumberOfRangeShifters = 0
+    if beam.range_shifter:
+        item.NumberOfRangeShifters = 1
+        item.RangeShifterSequence = [_range_shifter(beam.range_shifter)]
     item.NumberOfLateralSpreadingDevices = 0
     item.NumberOfRangeModulators = 0
     item.PatientSupportType = "TABLE"
@@ -112,6 +116,28 @@ def _place(first: Dataset, beam: ResultBeam) -> None:
     first.TableTopRollRotationDirection = "NONE"
     first.IsocenterPosition = nearest_ds_list(beam.isocentre_mm)
     first.SnoutPosition = beam.nozzle_isocentre_distance_mm
+    if beam.range_shifter:
+        first.RangeShifterSettingsSequence = [_range_shifter_setting(beam.range_shifter)]
+
+
+def _range_shifter(shifter: BeamRangeShifter) -> Dataset:
+    item = Dataset()
+    item.RangeShifterNumber = 1
+    item.RangeShifterID = shifter.id
+    # In or out as a whole. No accessory code: nobody has read one off it.
+    item.RangeShifterType = "BINARY"
+    item.RangeShifterDescription = shifter.description
+    return item
+
+
+def _range_shifter_setting(shifter: BeamRangeShifter) -> Dataset:
+    """What is said in a beam's first control point, and holds for all that follow."""
+    item = Dataset()
+    item.ReferencedRangeShifterNumber = 1
+    item.RangeShifterSetting = "IN"
+    item.IsocenterToRangeShifterDistance = shifter.isocentre_distance_mm
+    item.RangeShifterWaterEquivalentThickness = shifter.wet_mm
+    return item
 
 
 def _refuse_unwritable(beam: ResultBeam) -> None:

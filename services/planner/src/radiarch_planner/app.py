@@ -17,16 +17,18 @@ from radiarch_planner.catalogue import build_catalogue, find_calibration, find_m
 from radiarch_planner.engines.folders import sweep
 from radiarch_planner.engines.mcsquare import McsquareEngine
 from radiarch_planner.plan import make_plan
+from radiarch_planner.scanner import scanner_warnings
 from radiarch_planner.structures.names import SHIPPED, NameDictionary
 
 stage = Stage("planner", takes=PlanCase, gives="exporter")
 
 
 @stage.at_start
-async def publish_catalogue(bus: Bus, _: Settings) -> None:
-    """Tell the gateway what can be asked for."""
+async def publish_catalogue(bus: Bus, settings: Settings) -> None:
+    """Tell the gateway what can be asked for; an entry that cannot be used ends the planner here, and no plan later."""
+    catalogue = await asyncio.to_thread(build_catalogue, settings.catalogue_folder)
     bucket = await bus.bucket(CATALOGUE)
-    await bucket.put(CATALOGUE_KEY, build_catalogue().model_dump_json().encode())
+    await bucket.put(CATALOGUE_KEY, catalogue.model_dump_json().encode())
 
 
 @stage.at_start
@@ -45,14 +47,19 @@ async def check_structure_names(_: Bus, settings: Settings) -> None:
 def plan(job: PlanCase, run: Run) -> ExportResult:
     """Plan one case; the result lies under a key of this attempt."""
     request = job.request
-    find_workflow(request.workflow)
-    machine, calibration = find_machine(request.machine), find_calibration(request.ct_calibration)
+    own = run.settings.catalogue_folder
+    find_workflow(request.workflow, own)
+    machine, calibration = find_machine(request.machine, own), find_calibration(request.ct_calibration, own)
     case = load_case(run.objects, job.case_key)
     engine = McsquareEngine(run.settings, machine, calibration)
     draft = make_plan(case, request, engine, calibration, run)
     statistics = beam_statistics(draft.manifest.beams, engine.model.reach, machine.file.delivery)
     names = NameDictionary.read(run.settings.structure_names or SHIPPED)
-    warnings = draft.manifest.warnings + names.warnings(case.manifest.structures)
+    warnings = (
+        *draft.manifest.warnings,
+        *scanner_warnings(calibration.file, case.manifest),
+        *names.warnings(case.manifest.structures),
+    )
     manifest = draft.manifest.model_copy(update={"beam_statistics": statistics, "warnings": warnings})
     with run.timed("store"):
         result = save_result(run.objects, run.output_key("results"), replace(draft, manifest=manifest))

@@ -7,7 +7,7 @@ from radiarch_common.quality import BeamStatistics
 from radiarch_common.result import ResultBeam
 
 from radiarch_planner.machine import DeliveryTimes
-from radiarch_planner.placement import Reach
+from radiarch_planner.reach import Reach
 
 
 def beam_statistics(
@@ -18,7 +18,7 @@ def beam_statistics(
     Parameters
     ----------
     reach
-        Ranges in water of the machine's energies.
+        Ranges in water of the machine's energies; a beam's range shifter takes its thickness from them.
     delivery
         Times of the machine, when its file gives them: nothing is assumed.
     """
@@ -39,7 +39,8 @@ def delivery_s(beam: ResultBeam, times: DeliveryTimes) -> float:
 def _statistics(beam: ResultBeam, reach: Reach, delivery: DeliveryTimes | None) -> BeamStatistics:
     energies = [layer.energy_mev for layer in beam.layers]
     mu = [mu for layer in beam.layers for mu in layer.mu]
-    shallowest, deepest = np.interp([min(energies), max(energies)], reach.energies_mev, reach.ranges_mm)
+    ranges = np.interp([min(energies), max(energies)], reach.energies_mev, reach.ranges_mm)
+    shallowest, deepest = ranges - (beam.range_shifter.wet_mm if beam.range_shifter else 0.0)
     return BeamStatistics(
         number=beam.number,
         name=beam.name,
@@ -54,4 +55,5 @@ def _statistics(beam: ResultBeam, reach: Reach, delivery: DeliveryTimes | None) 
         highest_spot_mu=max(mu),
         delivery_s=delivery_s(beam, delivery) if delivery else None,
         delivery_basis=delivery.in_words if delivery else None,
+        range_shifter=beam.range_shifter.id if beam.range_shifter else None,
     )

@@ -1,16 +1,28 @@
 """What this planner can do, and the entries that a job has pinned."""
 
-import tomllib
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from radiarch_common.catalogue import CalibrationEntry, Catalogue, MachineEntry, WorkflowEntry, WorkflowTemplate
 from radiarch_common.errors import UnavailableError
 from radiarch_common.plans import Pinned, PlanSpec
 
+from radiarch_planner.entry_files import (
+    CT_CALIBRATIONS,
+    MACHINES,
+    WORKFLOWS,
+    EntryError,
+    Explained,
+    by_id,
+    entry_files,
+    read_toml,
+)
 from radiarch_planner.machine import Calibration, Machine, digest, read_calibration, read_machine
+from radiarch_planner.workflow_check import check_workflow
 
+T = TypeVar("T")
 _HERE = Path(__file__).parent
 _NOT_OVERRIDDEN = ("prescription", "dose_grid_mm", "rbe")
 """Asked for beside the overrides, or not at all: the RBE is the workflow's."""
@@ -23,38 +35,40 @@ class CatalogueMismatchError(UnavailableError):
         super().__init__(f"a planner with {pinned.id} {pinned.version}", f"its hash is {pinned.sha256}; {found}")
 
 
-def build_catalogue() -> Catalogue:
-    """Everything this planner offers, each entry with the hash of its content."""
+def build_catalogue(folder: Path | None = None) -> Catalogue:
+    """Everything this planner offers, each entry with the hash of its content.
+
+    Parameters
+    ----------
+    folder
+        The operator's own entries, beside those that come with the planner.
+
+    Raises
+    ------
+    EntryError
+        Naming the file that cannot be used, and what is wrong with it.
+    """
     return Catalogue(
         planner_version=version("radiarch-planner"),
-        workflows=tuple(_workflow_entry(path) for path in sorted((_HERE / "workflows").glob("*.toml"))),
-        machines=tuple(_machine_entry(machine) for machine in _machines()),
-        ct_calibrations=tuple(_calibration_entry(calibration) for calibration in _calibrations()),
+        workflows=tuple(_workflows(folder).values()),
+        machines=tuple(_machine_entry(machine) for machine in _machines(folder).values()),
+        ct_calibrations=tuple(_calibration_entry(calibration) for calibration in _calibrations(folder).values()),
     )
 
 
-def find_workflow(pinned: Pinned) -> WorkflowTemplate:
+def find_workflow(pinned: Pinned, folder: Path | None = None) -> WorkflowTemplate:
     """The workflow that a job pins. Raises CatalogueMismatchError when this planner has not exactly that."""
-    entries = {entry.template.id: entry for entry in build_catalogue().workflows}
-    entry = entries.get(pinned.id)
-    _check(pinned, entry.pinned if entry else None)
-    return entries[pinned.id].template
+    return _found(pinned, _workflows, folder, lambda entry: entry.pinned).template
 
 
-def find_machine(pinned: Pinned) -> Machine:
+def find_machine(pinned: Pinned, folder: Path | None = None) -> Machine:
     """The machine that a job pins. Raises CatalogueMismatchError when this planner has not exactly that."""
-    machines = {machine.file.id: machine for machine in _machines()}
-    machine = machines.get(pinned.id)
-    _check(pinned, _machine_entry(machine).pinned if machine else None)
-    return machines[pinned.id]
+    return _found(pinned, _machines, folder, lambda machine: _machine_entry(machine).pinned)
 
 
-def find_calibration(pinned: Pinned) -> Calibration:
+def find_calibration(pinned: Pinned, folder: Path | None = None) -> Calibration:
     """The CT calibration that a job pins. Raises CatalogueMismatchError when this planner has not exactly that."""
-    calibrations = {calibration.file.id: calibration for calibration in _calibrations()}
-    calibration = calibrations.get(pinned.id)
-    _check(pinned, _calibration_entry(calibration).pinned if calibration else None)
-    return calibrations[pinned.id]
+    return _found(pinned, _calibrations, folder, lambda calibration: _calibration_entry(calibration).pinned)
 
 
 def overrides_schema() -> dict[str, Any]:
@@ -73,17 +87,47 @@ def overrides_schema() -> dict[str, Any]:
     }
 
 
-def _machines() -> list[Machine]:
-    return [read_machine(path.parent) for path in sorted((_HERE / "machines").glob("*/machine.toml"))]
+def _found(
+    pinned: Pinned, read: Callable[[Path | None], dict[str, T]], folder: Path | None, pin: Callable[[T], Pinned]
+) -> T:
+    try:
+        entry = read(folder).get(pinned.id)
+    except EntryError as error:
+        # Readable at the start, and changed since: another planner may still have what was pinned.
+        raise CatalogueMismatchError(pinned, f"what this planner has now is broken: {error}") from error
+    if entry is None:
+        raise CatalogueMismatchError(pinned, "this planner has no such entry")
+    found = pin(entry)
+    if found != pinned:
+        raise CatalogueMismatchError(pinned, f"this planner has version {found.version} with hash {found.sha256}")
+    return entry
 
 
-def _calibrations() -> list[Calibration]:
-    return [read_calibration(path.parent) for path in sorted((_HERE / "ct_calibrations").glob("*/calibration.toml"))]
+def _workflows(folder: Path | None) -> dict[str, WorkflowEntry]:
+    return by_id(entry_files(_HERE, folder, WORKFLOWS), _workflow_entry, lambda entry: entry.template.id)
+
+
+def _machines(folder: Path | None) -> dict[str, Machine]:
+    return by_id(entry_files(_HERE, folder, MACHINES), _machine, lambda machine: machine.file.id)
+
+
+def _calibrations(folder: Path | None) -> dict[str, Calibration]:
+    return by_id(entry_files(_HERE, folder, CT_CALIBRATIONS), _calibration, lambda calibration: calibration.file.id)
+
+
+def _machine(path: Path) -> Machine:
+    return read_machine(path.parent)
+
+
+def _calibration(path: Path) -> Calibration:
+    return read_calibration(path.parent)
 
 
 def _workflow_entry(path: Path) -> WorkflowEntry:
-    text = path.read_bytes()
-    template = WorkflowTemplate.model_validate(tomllib.loads(text.decode()))
+    with Explained(path):
+        text = path.read_bytes()
+        template = WorkflowTemplate.model_validate(read_toml(text))
+        check_workflow(template)
     return WorkflowEntry(template=template, sha256=digest(text), overrides_schema=overrides_schema())
 
 
@@ -99,6 +143,7 @@ def _machine_entry(machine: Machine) -> MachineEntry:
         maximum_energy_mev=file.maximum_energy_mev,
         minimum_spot_mu=file.minimum_spot_mu,
         maximum_spot_mu=file.maximum_spot_mu,
+        range_shifters=tuple(shifter.id for shifter in file.range_shifters),
     )
 
 
@@ -113,10 +158,3 @@ def _calibration_entry(calibration: Calibration) -> CalibrationEntry:
         minimum_hu=file.minimum_hu,
         maximum_hu=file.maximum_hu,
     )
-
-
-def _check(pinned: Pinned, found: Pinned | None) -> None:
-    if found is None:
-        raise CatalogueMismatchError(pinned, "this planner has no such entry")
-    if found != pinned:
-        raise CatalogueMismatchError(pinned, f"this planner has version {found.version} with hash {found.sha256}")

@@ -1,8 +1,8 @@
 """The calculation grid, and how CT and structures come onto it.
 
-The dose is calculated inside BODY alone: what the CT shows outside of it (couch, mask, marks, air) is set to
-air, since the couch of the scanner is not that of the treatment, and noise outside must not stop protons.
-A bolus or a mask that shall count belongs into BODY.
+What the CT shows outside BODY (couch, mask, marks, air) is set to air, since the couch of the scanner is not that of
+the treatment, and noise outside must not stop protons. A couch, a bolus or a mask that shall count is drawn and given
+a density override: what has one is kept, wherever it lies. Dose is given out inside BODY alone.
 """
 
 from math import ceil, floor
@@ -20,6 +20,8 @@ _MARGIN_VOXELS = 2
 
 def calculation_grid(ct: Grid, body: Grid, body_occupancy: FloatArray, dose_grid_mm: float) -> Grid:
     """The grid that dose is calculated, given out and exported on.
+
+    BODY here is all that is not air: the patient, and what outside of it has a density override.
 
     Spacing in plane is ``dose_grid_mm``; along z it is the multiple of the slice spacing (at least one, ties go
     finer) nearest to it. Its origin is the centre of a CT voxel, so that every dose plane is a CT plane. It covers
@@ -61,7 +63,7 @@ def ct_on_grid(
     ct_hu
         Shape (z, y, x) on ``ct``, HU.
     body_occupancy
-        Shape (z, y, x) on ``body``, a crop of ``ct``; CT voxels less than half inside are outside.
+        Shape (z, y, x) on ``body``, a crop of ``ct``: all that is not air; CT voxels less than half inside are outside.
 
     Returns
     -------

@@ -29,14 +29,12 @@ def patient_of(
         If more than half a cubic centimetre is denser than the calibration was made for, or the volumes of a plan
         on that grid do not fit into the memory; or if an override cannot be made.
     """
-    manifest = case.manifest
-    body = next(structure for structure in manifest.structures if structure.number == manifest.body)
-    occupancy = case.occupancy(body)
-    grid = calculation_grid(manifest.grid, body.grid, occupancy, dose_grid_mm)
-    refuse_large_grid(manifest.grid, grid, machine_memory_bytes())
-    ct_hu, changed = overridden_ct(case, calibration, overrides)
-    hu = ct_on_grid(ct_hu, manifest.grid, body.grid, occupancy, grid)
-    return within_calibration(Patient(grid, hu, changed, manifest.patient_position), calibration)
+    whole = case.manifest.grid
+    seen = overridden_ct(case, calibration, overrides)
+    grid = calculation_grid(whole, seen.grid, seen.share, dose_grid_mm)
+    refuse_large_grid(whole, grid, machine_memory_bytes())
+    hu = ct_on_grid(seen.ct_hu, whole, seen.grid, seen.share, grid)
+    return within_calibration(Patient(grid, hu, seen.changes, case.manifest.patient_position), calibration)
 
 
 def occupancy_of(case: Case, name: str, patient: Patient) -> FloatArray:

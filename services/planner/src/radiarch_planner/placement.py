@@ -6,7 +6,6 @@ layer spacing of the layer's range.
 """
 
 from dataclasses import dataclass
-from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -16,36 +15,15 @@ from radiarch_common.plans import Beam, PlanSpec
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from radiarch_planner.engines.base import FloatArray, Patient, PlacedBeam, PlacedLayer, Placement
+from radiarch_planner.reach import Reach, range_shifter_for, refuse_collision
 from radiarch_planner.steering import Array, BeamFrame
 
 _STEP_MM = 1.0
 """Along a ray."""
 _RAYS_AT_ONCE = 1000
 """Keeps the memory of tracing below about 100 MB."""
-_OUT_OF_REACH = 0.01
-"""Share of the target that a beam may fail to reach; more would show in the dose of 98 % of the volume."""
-
-
-@dataclass(frozen=True)
-class Reach:
-    """What a machine can send, in water.
-
-    Attributes
-    ----------
-    energies_mev
-        Nominal energies that it can deliver, rising: shape (n,).
-    ranges_mm
-        Depth of the distal 80 % dose in water of each: shape (n,), rising.
-    source_mm
-        Distances of the scanning magnets (x, y) from the isocentre.
-    field_mm
-        Largest field along x and y at the isocentre plane, its middle on the axis.
-    """
-
-    energies_mev: Array
-    ranges_mm: Array
-    source_mm: tuple[float, float]
-    field_mm: tuple[float, float] = (inf, inf)
+_SURFACE_MM = 3.0
+"""Of water: a metre of air is 1 mm."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +45,20 @@ class Anatomy:
 class Trace:
     """Samples of the rays that meet the target or its margin: spot positions, and per sample depth and flags.
 
-    ``depth_mm`` is the water-equivalent depth; all but ``xy_mm`` (n, 2) have shape (n, samples).
+    ``depth_mm`` is the water-equivalent depth; all but ``xy_mm`` (n, 2) and ``heights_mm`` have shape (n, samples).
+    ``heights_mm`` are those of the samples above the isocentre plane, falling: shape (samples,).
     """
 
     xy_mm: Array
+    heights_mm: Array
     depth_mm: FloatArray
     in_target: npt.NDArray[np.bool_]
     in_margin: npt.NDArray[np.bool_]
+
+    def surface_mm(self) -> Array:
+        """Height at which each ray meets something: shape (rays that do,)."""
+        met = self.depth_mm > _SURFACE_MM
+        return self.heights_mm[met.argmax(axis=1)[met.any(axis=1)]]
 
 
 def place_spots(
@@ -117,14 +102,16 @@ def _place_beam(
     frame = BeamFrame.of(isocentre_mm, *angles, reach.source_mm, anatomy.position)
     traced = trace(frame, anatomy, spec.spot_spacing_mm, spec.target_margin_mm)
     _refuse_out_of_field(beam, traced, reach)
-    _refuse_out_of_reach(beam, traced, reach, spec.layer_spacing_mm)
+    shifter = range_shifter_for(beam, _target_depths(beam, traced), reach, spec.layer_spacing_mm)
+    refuse_collision(beam, shifter, traced.surface_mm())
+    reach = reach.behind(shifter)
     layers: list[PlacedLayer] = []
     for index in _layer_indices(traced, reach, spec.layer_spacing_mm):
         near = np.abs(traced.depth_mm - reach.ranges_mm[index]) <= spec.layer_spacing_mm / 2
         chosen = (near & traced.in_margin).any(axis=1)
         if chosen.any():
             layers.append(PlacedLayer(float(reach.energies_mev[index]), traced.xy_mm[chosen]))
-    return PlacedBeam(number, beam, isocentre_mm, tuple(layers))
+    return PlacedBeam(number, beam, isocentre_mm, tuple(layers), shifter)
 
 
 def trace(frame: BeamFrame, anatomy: Anatomy, spacing_mm: float, margin_mm: float) -> Trace:
@@ -145,6 +132,7 @@ def trace(frame: BeamFrame, anatomy: Anatomy, spacing_mm: float, margin_mm: floa
     ]
     return Trace(
         np.concatenate([part.xy_mm for part in parts]),
+        heights,
         np.concatenate([part.depth_mm for part in parts]),
         np.concatenate([part.in_target for part in parts]),
         np.concatenate([part.in_margin for part in parts]),
@@ -167,7 +155,7 @@ def _trace_rays(frame: BeamFrame, anatomy: Anatomy, xy_mm: Array, heights_mm: Ar
     in_target = along(anatomy.target, 0.0) >= 0.5
     in_margin = in_target | (along(anatomy.distance_mm, 1e6) <= margin_mm)
     hit = in_margin.any(axis=1)
-    return Trace(xy_mm[hit], depth[hit].astype(np.float32), in_target[hit], in_margin[hit])
+    return Trace(xy_mm[hit], heights_mm, depth[hit].astype(np.float32), in_target[hit], in_margin[hit])
 
 
 def _heights(frame: BeamFrame, grid: Grid) -> Array:
@@ -201,23 +189,12 @@ def _refuse_out_of_field(beam: Beam, traced: Trace, reach: Reach) -> None:
     )
 
 
-def _refuse_out_of_reach(beam: Beam, traced: Trace, reach: Reach, spacing_mm: float) -> None:
-    """Refuse a beam that cannot stop protons in the target itself; its margin may stay unreached."""
+def _target_depths(beam: Beam, traced: Trace) -> FloatArray:
+    """Water-equivalent depths in the target along a beam, shape (samples in it,), mm."""
     depths = traced.depth_mm[traced.in_target]
     if not depths.size:
         raise RefusedError(f"No ray of beam '{beam.name}' meets the target.", "Ask for a smaller spot spacing.")
-    shallow = float(np.mean(depths < reach.ranges_mm[0] - spacing_mm / 2))
-    deep = float(np.mean(depths > reach.ranges_mm[-1]))
-    if max(shallow, deep) <= _OUT_OF_REACH:
-        return
-    what, other = ("shallow", "deeper") if shallow >= deep else ("deep", "less deep")
-    least, most = reach.ranges_mm[0] / 10, reach.ranges_mm[-1] / 10
-    raise RefusedError(
-        f"The target is too {what} for beam '{beam.name}': it lies {depths.min() / 10:.1f} to "
-        f"{depths.max() / 10:.1f} cm deep in water-equivalent tissue, and the machine reaches {least:.1f} to "
-        f"{most:.1f} cm ({reach.energies_mev[0]:g} to {reach.energies_mev[-1]:g} MeV).",
-        f"Choose gantry and couch angles along which the target lies {other}; range shifters are not offered yet.",
-    )
+    return depths
 
 
 def _centroid(grid: Grid, target: FloatArray) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import numpy as np
 from radiarch_common.case import Case
-from radiarch_common.plans import PlanSpec, ResolvedPlan
+from radiarch_common.plans import Beam, PlanSpec, ResolvedPlan
 from radiarch_common.result import Provenance, ResultBeam, ResultDraft, ResultManifest
 from radiarch_common.watch import PartOf, Watch
 
@@ -14,7 +14,7 @@ from radiarch_planner.aim import Aim, first_round, warnings_of_aim
 from radiarch_planner.checks import check_structures
 from radiarch_planner.deliverable import DeliverableSpots, SpotLimits
 from radiarch_planner.dvh import Dvh
-from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, Placement
+from radiarch_planner.engines.base import Engine, FinalDose, FloatArray, PlacedBeam, Placement
 from radiarch_planner.evaluation import evaluate, structure_dvh, uncertainty_of, warnings_of_noise
 from radiarch_planner.let import let_of
 from radiarch_planner.machine import Calibration
@@ -163,7 +163,15 @@ def _as_planned(request: ResolvedPlan, spec: PlanSpec, placement: Placement) -> 
     if spec.isocentre_mm is None:
         spec = spec.model_copy(update={"isocentre_mm": placement.isocentre_mm})
         origins["isocentre_mm"] = "case"
+    origins |= {f"beams.{n}.range_shifter": "case" for n, beam in enumerate(spec.beams) if beam.range_shifter == "auto"}
+    beams = tuple(_with_range_shifter(placed) for placed in placement.beams)
+    spec = spec.model_copy(update={"beams": beams})
     return request.model_copy(update={"spec": spec, "origins": origins})
+
+
+def _with_range_shifter(placed: PlacedBeam) -> Beam:
+    shifter = placed.range_shifter
+    return placed.beam.model_copy(update={"range_shifter": shifter.id if shifter else "none"})
 
 
 def _provenance(

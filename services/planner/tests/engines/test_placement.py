@@ -92,7 +92,10 @@ def test_a_target_out_of_reach_is_refused_by_name(
     make_spec: Callable[..., PlanSpec],
 ) -> None:
     target = make_ball(patient.grid, (0.0, depth_mm, 0.0), 25.0)
-    beams = (Beam(name="Good", gantry_angle_deg=90.0), Beam(name="Bad one", gantry_angle_deg=gantry_deg))
+    beams = (
+        Beam(name="Good", gantry_angle_deg=90.0),
+        Beam(name="Bad one", gantry_angle_deg=gantry_deg, range_shifter="none"),
+    )
     with pytest.raises(RefusedError, match=word) as refused:
         engine.place(patient, target, make_spec(beams=beams), QuietWatch())
     assert "'Bad one'" in refused.value.reason

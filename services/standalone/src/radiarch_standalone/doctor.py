@@ -39,6 +39,7 @@ def examine() -> list[Finding]:
         _broker(),
         *_engine(),
         _openmp(),
+        _catalogue(Settings().catalogue_folder),
         *_for_real_use(Settings()),
         _dicom_checker(),
     ]
@@ -108,6 +109,23 @@ def _openmp() -> Finding:
     return Finding(
         "libgomp", "ok" if found else "note", found or "not found", "" if found else "Install libgomp1 for OpenTPS."
     )
+
+
+def _catalogue(own: Path | None) -> Finding:
+    """Machines, CT calibrations and workflows, read and checked as the planner does at its start."""
+    from radiarch_planner.catalogue import build_catalogue  # noqa: PLC0415 - numpy and scipy load slowly
+    from radiarch_planner.entry_files import EntryError  # noqa: PLC0415
+
+    try:
+        found = build_catalogue(own)
+    except EntryError as error:
+        return Finding("catalogue", "missing", str(error), "Mend the file, or unset RADIARCH_CATALOGUE_FOLDER.")
+    names = [
+        *(entry.id for entry in found.machines),
+        *(entry.id for entry in found.ct_calibrations),
+        *(entry.template.id for entry in found.workflows),
+    ]
+    return Finding("catalogue", "ok", ", ".join(names))
 
 
 def _for_real_use(settings: Settings) -> list[Finding]:

@@ -29,11 +29,12 @@ def dvh_table(curves: Sequence[dict[str, Any]]) -> Table:
 def beams_table(beams: Sequence[dict[str, Any]]) -> Table:
     """Beams, a row for each, per fraction; no time where the machine gives none."""
     table = Table(title="Beams, per fraction", title_justify="left")
-    for name in ("beam", "layers", "spots", "MeV", "range in water, mm", "MU", "s"):
-        table.add_column(name, justify="left" if name == "beam" else "right")
+    for name in ("beam", "range shifter", "layers", "spots", "MeV", "range in water, mm", "MU", "s"):
+        table.add_column(name, justify="left" if name in ("beam", "range shifter") else "right")
     for beam in beams:
         table.add_row(
             str(beam["name"]),
+            beam["range_shifter"] or "none",
             str(beam["layers"]),
             str(beam["spots"]),
             f"{beam['lowest_energy_mev']:.1f} to {beam['highest_energy_mev']:.1f}",

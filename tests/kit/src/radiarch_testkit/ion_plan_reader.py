@@ -2,7 +2,7 @@
 
 import numpy as np
 from pydicom import Dataset
-from radiarch_common.result import Layer, ResultBeam
+from radiarch_common.result import BeamRangeShifter, Layer, ResultBeam
 
 
 def fractions_of(plan: Dataset) -> int:
@@ -38,7 +38,23 @@ def _beam(item: Dataset, meterset_mu: float) -> ResultBeam:
         isocentre_mm=(x, y, z),
         virtual_source_axis_distances_mm=(near, far),
         nozzle_isocentre_distance_mm=float(first.SnoutPosition),
+        range_shifter=_range_shifter(item, first),
         layers=tuple(_layer(point, mu_per_weight) for point in points[::2]),
+    )
+
+
+def _range_shifter(item: Dataset, first: Dataset) -> BeamRangeShifter | None:
+    """The one range shifter that is in the beam, if any."""
+    if not int(item.NumberOfRangeShifters):
+        return None
+    (shifter,), (setting,) = item.RangeShifterSequence, first.RangeShifterSettingsSequence
+    assert int(setting.ReferencedRangeShifterNumber) == int(shifter.RangeShifterNumber)
+    assert (shifter.RangeShifterType, setting.RangeShifterSetting) == ("BINARY", "IN")
+    return BeamRangeShifter(
+        id=str(shifter.RangeShifterID),
+        description=str(shifter.RangeShifterDescription),
+        wet_mm=float(setting.RangeShifterWaterEquivalentThickness),
+        isocentre_distance_mm=float(setting.IsocenterToRangeShifterDistance),
     )
 
 

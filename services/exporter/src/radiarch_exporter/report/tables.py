@@ -92,7 +92,7 @@ def beam_notes(result: ResultManifest) -> tuple[str, ...]:
     basis = dict.fromkeys(beam.delivery_basis for beam in result.beam_statistics if beam.delivery_basis)
     return (
         "Per fraction. Angles by IEC 61217; range: depth of the distal 80 % in water of the lowest and highest energy.",
-        *(("Range shifter: its name and water-equivalent thickness.",) if shifted else ()),
+        *(("Range shifter: its name and water-equivalent thickness; ranges are behind it.",) if shifted else ()),
         *(f"Time: {text}." for text in basis),
         *(() if basis else ("Time: the machine's file gives no delivery times, so none is estimated.",)),
     )

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from radiarch_common.geometry import Grid
 from radiarch_common.plans import Beam, PlanSpec
-from radiarch_common.result import ResultBeam
+from radiarch_common.result import BeamRangeShifter, ResultBeam
 from radiarch_common.robustness import NOMINAL, Scenario
 from radiarch_common.watch import Watch
 from scipy.sparse import csc_matrix
@@ -52,12 +52,13 @@ class PlacedLayer:
 
 @dataclass(frozen=True)
 class PlacedBeam:
-    """One beam and where its spots may go; layers by falling energy."""
+    """One beam and where its spots may go; layers by falling energy; ``range_shifter`` is what stands in its way."""
 
     number: int
     beam: Beam
     isocentre_mm: tuple[float, float, float]
     layers: tuple[PlacedLayer, ...]
+    range_shifter: BeamRangeShifter | None = None
 
     @property
     def count(self) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from radiarch_common.plans import Beam
+from radiarch_common.result import BeamRangeShifter
 
 from radiarch_planner.engines.base import PlacedBeam, PlacedLayer
 
@@ -20,7 +21,7 @@ SPOTS_PER_BLOCK = 100
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive spots of one beam."""
+    """Consecutive spots of one beam, and what stands in its way."""
 
     beam_number: int
     index: int
@@ -29,6 +30,7 @@ class Block:
     layers: tuple[PlacedLayer, ...]
     seed: int
     primaries_per_spot: int
+    range_shifter: BeamRangeShifter | None = None
 
     @property
     def count(self) -> int:
@@ -54,7 +56,7 @@ def blocks_of(placed: PlacedBeam, seed: int, primaries_per_spot: int) -> list[Bl
             blocks.append(
                 Block(
                     placed.number, index, placed.beam, placed.isocentre_mm, tuple(open_layers),
-                    seed_of(seed, "beamlets", placed.number, index), primaries_per_spot,
+                    seed_of(seed, "beamlets", placed.number, index), primaries_per_spot, placed.range_shifter,
                 )
             )  # fmt: skip
         open_layers, room = [], SPOTS_PER_BLOCK

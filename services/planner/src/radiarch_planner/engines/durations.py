@@ -18,8 +18,9 @@ def beamlet_seconds(cost: EngineCost, model: BeamModel, patient: Patient, placed
     angles = (placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg)
     frame = BeamFrame.of(placed.isocentre_mm, *angles, model.reach.source_mm, patient.position)
     spots = np.concatenate([layer.xy_mm for layer in placed.layers])
-    halo_mm = max(max(model.sigma_mm(layer.energy_mev, 2)) for layer in placed.layers)
-    voxels = float(np.prod(beam_crop(patient.grid, frame, spots, halo_mm)[1]))
+    shifter = model.shifter(placed.range_shifter)
+    halo_mm = model.halo_mm([layer.energy_mev for layer in placed.layers], shifter)
+    voxels = float(np.prod(beam_crop(patient.grid, frame, spots, halo_mm, shifter)[1]))
     range_mm = mean_range_mm(model, (placed,))
     further_starts = ceil(placed.count / SPOTS_PER_BLOCK) - 1
     return cost.beamlet_seconds(placed.count, primaries, range_mm, voxels) + further_starts * cost.start_s

@@ -260,20 +260,24 @@ class McsquareEngine:
         angles = (placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg)
         frame = self._frame(patient, placed.isocentre_mm, angles, scenario)
         spots = np.concatenate([layer.xy_mm for layer in placed.layers])
-        halo_mm = self._halo_mm([layer.energy_mev for layer in placed.layers])
+        shifter = self.model.shifter(placed.range_shifter)
+        halo_mm = self.model.halo_mm([layer.energy_mev for layer in placed.layers], shifter)
         physics = self._physics.under(scenario)
+        database = self._build.materials
         return write_inputs(
-            folder / f"beam-{placed.number}", patient, frame, spots, halo_mm, physics, self._build.materials
+            folder / f"beam-{placed.number}", patient, frame, spots, halo_mm, physics, database, shifter
         )
 
     def _plan_inputs(self, folder: Path, patient: Patient, beam: ResultBeam, scenario: Scenario) -> BeamInputs:
         angles = (beam.gantry_angle_deg, beam.couch_angle_deg)
         frame = self._frame(patient, beam.isocentre_mm, angles, scenario)
         spots = np.concatenate([np.column_stack([layer.x_mm, layer.y_mm]) for layer in beam.layers])
-        halo_mm = self._halo_mm([layer.energy_mev for layer in beam.layers])
+        shifter = self.model.shifter(beam.range_shifter)
+        halo_mm = self.model.halo_mm([layer.energy_mev for layer in beam.layers], shifter)
         physics = self._physics.under(scenario)
+        database = self._build.materials
         inputs = write_inputs(
-            folder / f"beam-{beam.number}", patient, frame, spots, halo_mm, physics, self._build.materials
+            folder / f"beam-{beam.number}", patient, frame, spots, halo_mm, physics, database, shifter
         )
         write_beam_plan(inputs, beam)
         return inputs
@@ -287,9 +291,6 @@ class McsquareEngine:
     ) -> BeamFrame:
         x, y, z = (at + error for at, error in zip(isocentre_mm, scenario.setup_mm, strict=True))
         return BeamFrame.of((x, y, z), *angles_deg, self.model.reach.source_mm, patient.position)
-
-    def _halo_mm(self, energies_mev: list[float]) -> float:
-        return max(max(self.model.sigma_mm(energy, 2)) for energy in energies_mev)
 
     def _gy(self, beam: ResultBeam) -> float:
         """What one eV/g for each proton of this beam is in Gy, for one fraction."""
@@ -322,6 +323,7 @@ class McsquareEngine:
             isocentre_mm=placed.isocentre_mm,
             virtual_source_axis_distances_mm=self.model.reach.source_mm,
             nozzle_isocentre_distance_mm=self.model.data.nozzle_mm,
+            range_shifter=placed.range_shifter,
             layers=tuple(layers),
         )
 

@@ -18,6 +18,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -120,6 +121,25 @@ class Spots:
     weight: npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class RangeShifter:
+    """A range shifter for the engine, in or out of the beam as a whole.
+
+    Attributes
+    ----------
+    material
+        MCsquare's own number of it. The engine makes the slab as thick as ``wet_mm`` of water slow protons down.
+    isocentre_distance_mm
+        From the isocentre to the downstream edge, as seen in the engine's dose: a spot widens with it from 0 on.
+    """
+
+    id: str
+    material: int
+    density_g_cm3: float
+    wet_mm: float
+    isocentre_distance_mm: float
+
+
 def read_beam_data(path: Path, minimum_mev: float, maximum_mev: float) -> BeamData:
     """A beam data library from a file in MCsquare's format, rows outside the measured energies left out.
 
@@ -181,13 +201,35 @@ def write_scanner(scanner_folder: Path, out: Path, density_factor: float = 1.0) 
         table.write_text("\n".join(scaled) + "\n", encoding="ascii")
 
 
-def write_beam_data(data: BeamData, path: Path) -> None:
-    """Write a beam data library in MCsquare's format, without range shifters."""
+def mass_stopping_power(material: int, energy_mev: float = 100.0) -> float:
+    """Mass stopping power of one of MCsquare's materials relative to its water."""
+    with _quiet():
+        powers = [
+            MCsquareMolecule.load(label, "default").stoppingPower(energy_mev) for label in (material, _WATER_LABEL)
+        ]
+    return float(powers[0] / powers[1])
+
+
+def write_beam_data(data: BeamData, path: Path, shifter: RangeShifter | None = None) -> None:
+    """Write a beam data library in MCsquare's format, with the one range shifter that the beam has, or none."""
     bdl = BDL()
     bdl.nozzle_isocenter, bdl.smx, bdl.smy = data.nozzle_mm, data.smx_mm, data.smy_mm
     for name in FIELDS:
         setattr(bdl, name, data.columns[name])
-    path.write_text(bdl.mcsquareFormatted([]), encoding="ascii")
+    text = bdl.mcsquareFormatted([])
+    if shifter:
+        # OpenTPS' own range shifter would open its list of materials for writing, in the installation.
+        head, table = text.split("Beam parameters\n")
+        rows = (
+            "Range Shifter parameters",
+            f"RS_ID = {shifter.id}",
+            "RS_type = binary",
+            f"RS_material = {shifter.material}",
+            f"RS_density = {shifter.density_g_cm3}",
+            f"RS_WET = {shifter.wet_mm}",
+        )
+        text = head + "\n".join(rows) + "\n\nBeam parameters\n" + table
+    path.write_text(text, encoding="ascii")
 
 
 def image(
@@ -213,14 +255,20 @@ def write_plan(
     isocentre_mm: tuple[float, float, float],
     spots: list[Spots],
     path: Path,
+    shifter: RangeShifter | None = None,
 ) -> None:
-    """Write one beam (gantry and couch angle, IEC 61217) as the engine's plan."""
+    """Write one beam (gantry and couch angle, IEC 61217) as the engine's plan, a range shifter in all its layers."""
     beam = PlanProtonBeam()
     beam.gantryAngle, beam.couchAngle = angles_deg
     beam.isocenterPosition = list(isocentre_mm)
-    beam.rangeShifter = None
+    # The writer asks a range shifter for its name and type only.
+    beam.rangeShifter = [SimpleNamespace(ID=shifter.id, type="binary")] if shifter else None
     for part in spots:
         layer = PlanProtonLayer(nominalEnergy=part.energy_mev)
+        if shifter:
+            layer.rangeShifterSettings.rangeShifterSetting = "IN"
+            layer.rangeShifterSettings.isocenterToRangeShifterDistance = shifter.isocentre_distance_mm
+            layer.rangeShifterSettings.rangeShifterWaterEquivalentThickness = shifter.wet_mm
         layer.appendSpot(part.x_mm.tolist(), part.y_mm.tolist(), part.weight.tolist())
         beam.appendLayer(layer)
     plan = ProtonPlan()

@@ -1,16 +1,50 @@
-"""The machine's protons: deliverable energies, their ranges in water, protons per MU, spot sizes."""
+"""The machine's protons: deliverable energies, their ranges in water, protons per MU, spot sizes, range shifters."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from math import hypot
 
 import numpy as np
 from radiarch_common.errors import RefusedError
+from radiarch_common.result import BeamRangeShifter
 
 from radiarch_planner.engines import opentps_adapter as opentps
-from radiarch_planner.machine import Machine
-from radiarch_planner.placement import Reach
+from radiarch_planner.engines.scattering import scattering_angle_rad
+from radiarch_planner.engines.wheel import materials, radiation_length_g_cm2
+from radiarch_planner.machine import Machine, RangeShifterFile
+from radiarch_planner.reach import Reach
 from radiarch_planner.steering import Array
 
 _FWHM_PER_SIGMA = 2.0 * float(np.sqrt(2.0 * np.log(2.0)))
+_TABLE_MEV = np.concatenate([np.arange(1.0, 20.0, 0.5), np.arange(20.0, 351.0, 2.0)])
+"""Energies between which ranges are interpolated to find what is left behind a slab."""
+
+
+@dataclass(frozen=True)
+class Slab:
+    """What a range shifter is made of.
+
+    Attributes
+    ----------
+    thickness_mm
+        As a tape would measure it: its water-equivalent thickness over its stopping power relative to water.
+    radiation_lengths
+        The same in radiation lengths of its material.
+    """
+
+    material: int
+    density_g_cm3: float
+    thickness_mm: float
+    radiation_lengths: float
+
+    @classmethod
+    def of(cls, shifter: RangeShifterFile) -> "Slab":
+        """The slab that a machine's file describes."""
+        thickness = shifter.wet_mm / (shifter.density_g_cm3 * opentps.mass_stopping_power(shifter.material))
+        length = radiation_length_g_cm2(materials()[shifter.material])
+        lengths = thickness / 10 * shifter.density_g_cm3 / length
+        return cls(shifter.material, shifter.density_g_cm3, thickness, lengths)
 
 
 @dataclass(frozen=True)
@@ -20,11 +54,14 @@ class BeamModel:
     Attributes
     ----------
     reach
-        Energies that can be delivered and their ranges in water.
+        Energies that can be delivered, their ranges in water, and the range shifters.
+    slabs
+        What the range shifters are made of, by their id.
     """
 
     data: opentps.BeamData
     reach: Reach
+    slabs: dict[str, Slab] = field(default_factory=dict[str, Slab])
 
     @classmethod
     def of(cls, machine: Machine) -> "BeamModel":
@@ -48,7 +85,27 @@ class BeamModel:
         count = int(np.floor((rows[-1] - rows[0]) / file.energy_step_mev + 1e-6)) + 1
         energies = np.round(rows[0] + file.energy_step_mev * np.arange(count), 6)
         mean = np.interp(energies, rows, data.columns["meanEnergy"])
-        return cls(data, Reach(energies, range_in_water_mm(mean), (data.smx_mm, data.smy_mm), file.field_mm))
+        shifters = sorted(file.range_shifters, key=lambda shifter: shifter.wet_mm)
+        reach = Reach(
+            energies,
+            range_in_water_mm(mean),
+            (data.smx_mm, data.smy_mm),
+            file.field_mm,
+            tuple(shifter.in_beam for shifter in shifters),
+        )
+        return cls(data, reach, {shifter.id: Slab.of(shifter) for shifter in shifters})
+
+    def shifter(self, of_beam: BeamRangeShifter | None) -> opentps.RangeShifter | None:
+        """A beam's range shifter for the engine. Raises RefusedError when the machine has no such one."""
+        if of_beam is None:
+            return None
+        slab = self.slabs.get(of_beam.id)
+        if slab is None:
+            known = ", ".join(self.slabs) or "none"
+            raise RefusedError(f"The machine has no range shifter '{of_beam.id}'.", f"Its range shifters: {known}.")
+        return opentps.RangeShifter(
+            of_beam.id, slab.material, slab.density_g_cm3, of_beam.wet_mm, of_beam.isocentre_distance_mm
+        )
 
     def refuse_unmeasured(self, energies_mev: Array) -> None:
         """Refuse energies below or above the measured rows. Raises RefusedError that names them."""
@@ -87,9 +144,30 @@ class BeamModel:
         return widths[0], widths[1]
 
     def fwhm_mm(self, energy_mev: float) -> tuple[float, float]:
-        """Full width at half maximum of a spot in air at the isocentre, along x and y, mm."""
+        """Full width at half maximum of a spot in air at the isocentre, along x and y, mm; of the open beam."""
         x, y = self.sigma_mm(energy_mev, 1)
         return x * _FWHM_PER_SIGMA, y * _FWHM_PER_SIGMA
+
+    def halo_mm(self, energies_mev: Sequence[float], shifter: opentps.RangeShifter | None) -> float:
+        """Width of the widest part of any of these energies at the isocentre, behind a range shifter: mm, 1 sigma."""
+        return max(hypot(max(self.sigma_mm(energy, 2)), self.scatter_mm(energy, shifter)) for energy in energies_mev)
+
+    def scatter_mm(self, energy_mev: float, shifter: opentps.RangeShifter | None) -> float:
+        """What scattering in a range shifter adds to a spot's width in air at the isocentre: mm, 1 sigma.
+
+        The angle behind the slab times the way from its upstream edge: all of the scattering is taken to happen
+        there, which is a little too much.
+        """
+        if shifter is None:
+            return 0.0
+        slab = self.slabs[shifter.id]
+        angle = scattering_angle_rad(energy_mev, shifter.wet_mm, slab.radiation_lengths, _TABLE_MEV, _table_ranges_mm())
+        return angle * (shifter.isocentre_distance_mm + slab.thickness_mm)
+
+
+@cache
+def _table_ranges_mm() -> Array:
+    return range_in_water_mm(_TABLE_MEV)
 
 
 def range_in_water_mm(energies_mev: Array) -> Array:

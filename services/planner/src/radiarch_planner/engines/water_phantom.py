@@ -20,7 +20,7 @@ from radiarch_planner.engines.inputs import BeamInputs, Physics, beamlet_setting
 from radiarch_planner.engines.processes import EngineRun, run_engine
 from radiarch_planner.engines.protons import BeamModel
 from radiarch_planner.machine import read_calibration
-from radiarch_planner.placement import Reach
+from radiarch_planner.reach import Reach
 from radiarch_planner.steering import BeamFrame
 
 Curve = npt.NDArray[np.float64]

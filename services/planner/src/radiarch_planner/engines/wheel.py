@@ -20,7 +20,26 @@ def mcsquare_folder() -> Path:
 
 
 def data_path(name: str, folder: Path) -> Path:
-    """The file or folder that a catalogue entry in ``folder`` names: ``opentps:...`` or relative to the entry."""
-    if name.startswith(WHEEL):
-        return mcsquare_folder() / name.removeprefix(WHEEL)
-    return folder / name
+    """The file or folder that a catalogue entry in ``folder`` names: ``opentps:...`` or relative to the entry.
+
+    Raises ValueError when it lies outside of the wheel's data, or of the entry's own folder.
+    """
+    inside = mcsquare_folder() if name.startswith(WHEEL) else folder
+    path = (inside / name.removeprefix(WHEEL)).resolve()
+    if not path.is_relative_to(inside.resolve()):
+        raise ValueError(f"'{name}' lies outside of {'the OpenTPS wheel' if inside != folder else 'this folder'}")
+    return path
+
+
+def materials() -> dict[int, str]:
+    """MCsquare's materials: number to name."""
+    lines = (mcsquare_folder() / "Materials" / "list.dat").read_text(encoding="ascii").splitlines()
+    rows = [line.split() for line in lines]
+    return {int(row[0]): row[1] for row in rows if len(row) == 2 and row[0].isdigit()}
+
+
+def radiation_length_g_cm2(material: str) -> float:
+    """Radiation length of one of MCsquare's materials."""
+    text = (mcsquare_folder() / "Materials" / material / "Material_Properties.dat").read_text(encoding="utf-8")
+    (row,) = (line.split() for line in text.splitlines() if line.startswith("Radiation_Length"))
+    return float(row[1])

@@ -1,48 +1,89 @@
 """Density overrides: structures whose CT numbers are replaced before the dose is calculated."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from radiarch_common.case import Case, Structure
 from radiarch_common.density import DensityOverride
 from radiarch_common.errors import RefusedError
+from radiarch_common.geometry import Grid
 from radiarch_common.plans import BODY
 
-from radiarch_planner.dose_grid import FloatArray, occupancy_on_grid
+from radiarch_planner.dose_grid import AIR_HU, FloatArray, occupancy_on_grid
 from radiarch_planner.machine import Calibration
 
-_NONE_INSIDE = 0.01
+_HALF = 0.5
 _SAID_OUTSIDE = 0.01
+"""Share of a structure; less outside BODY is the coarseness of voxels."""
 
 
-def overridden_ct(
-    case: Case, calibration: Calibration, overrides: Sequence[DensityOverride]
-) -> tuple[npt.NDArray[np.int16], tuple[str, ...]]:
-    """CT of a case with overrides, shape (z, y, x), HU, and what was changed in words.
+@dataclass(frozen=True)
+class SeenCt:
+    """The CT that beams go through.
 
-    A voxel that is partly inside a structure is changed in part.
+    Attributes
+    ----------
+    ct_hu
+        Shape (z, y, x) on the case's grid, int16, HU.
+    grid, share
+        What of it is not air, and where: BODY, and outside of it the structures with an override. ``share`` of each
+        voxel of ``grid``, a crop of the case's: shape (z, y, x), float32, 0..1; voxels less than half in it are air.
+    changes
+        In words.
+    """
+
+    ct_hu: npt.NDArray[np.int16]
+    grid: Grid
+    share: FloatArray
+    changes: tuple[str, ...] = ()
+
+
+def overridden_ct(case: Case, calibration: Calibration, overrides: Sequence[DensityOverride]) -> SeenCt:
+    """CT of a case with overrides.
+
+    A voxel that is partly inside a structure is changed in part. Outside BODY the rest of it is air, and a structure
+    stays there with its HU, for the beams to go through.
 
     Raises
     ------
     RefusedError
-        If there is no such structure, it is empty or outside BODY, or the HU lie outside of the CT calibration.
+        If there is no such structure, it is empty, or the HU lie outside of the CT calibration.
     """
     ct_hu = case.ct_hu()
-    if not overrides:
-        return ct_hu, ()
     manifest = case.manifest
     [body] = [structure for structure in manifest.structures if structure.number == manifest.body]
-    inside = occupancy_on_grid(case.occupancy(body), body.grid, manifest.grid) >= 0.5
-    hu = ct_hu.astype(np.float32)
+    body_share = case.occupancy(body)
+    if not overrides:
+        return SeenCt(ct_hu, body.grid, body_share)
+    inside = occupancy_on_grid(body_share, body.grid, manifest.grid) >= _HALF
+    kept = inside.copy()
+    hu = np.where(inside, ct_hu, np.float32(AIR_HU)).astype(np.float32, copy=False)
     said: list[str] = []
     for override in overrides:
         _check_hu(override, calibration)
         structure = body if override.structure == BODY else manifest.structure(override.structure)
         share = occupancy_on_grid(case.occupancy(structure), structure.grid, manifest.grid)
-        said.append(_said(override, structure, share, inside, manifest.grid.voxel_volume_cc))
+        outside = ~inside & (structure is not body)
+        said.append(_said(override, structure, share, outside, manifest.grid.voxel_volume_cc))
         hu += share * (np.float32(override.hu) - hu)
-    return np.rint(hu).astype(np.int16), tuple(said)
+        kept |= outside & (share > 0)
+    low, size = _box(kept)
+    place = tuple(slice(first, first + count) for first, count in zip(low[::-1], size[::-1], strict=True))
+    return SeenCt(
+        np.rint(hu).astype(np.int16), manifest.grid.crop(low, size), kept[place].astype(np.float32), tuple(said)
+    )
+
+
+def _box(kept: npt.NDArray[np.bool_]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """First voxel (x, y, z) and size of the box around what is kept; all of it where that is nothing."""
+    if not kept.any():
+        nz, ny, nx = kept.shape
+        return (0, 0, 0), (nx, ny, nz)
+    ends = [np.flatnonzero(kept.any(axis=tuple(o for o in range(3) if o != 2 - axis)))[[0, -1]] for axis in range(3)]
+    (x, xx), (y, yy), (z, zz) = ((int(first), int(last)) for first, last in ends)
+    return (x, y, z), (xx - x + 1, yy - y + 1, zz - z + 1)
 
 
 def _check_hu(override: DensityOverride, calibration: Calibration) -> None:
@@ -56,20 +97,18 @@ def _check_hu(override: DensityOverride, calibration: Calibration) -> None:
 
 
 def _said(
-    override: DensityOverride, structure: Structure, share: FloatArray, inside: npt.NDArray[np.bool_], voxel_cc: float
+    override: DensityOverride, structure: Structure, share: FloatArray, outside: npt.NDArray[np.bool_], voxel_cc: float
 ) -> str:
-    whole, within = (float(part.sum(dtype=np.float64)) * voxel_cc for part in (share, share[inside]))
+    whole, beyond = (float(part.sum(dtype=np.float64)) * voxel_cc for part in (share, share[outside]))
     if whole <= 0:
         raise RefusedError(
             f"Structure '{structure.name}', whose density is to be overridden, is empty.",
             "Draw it, or leave its override out.",
         )
-    if within < _NONE_INSIDE * whole:
-        raise RefusedError(
-            f"The density override of '{structure.name}' would change nothing: it lies outside BODY, where the dose is "
-            "calculated in air.",
-            "Include it in the body outline when it shall count, or leave its override out.",
-        )
-    text = f"Density override: {within:.1f} cm3 of '{structure.name}' were calculated as {override.hu:g} HU."
-    outside = 1 - within / whole
-    return text if outside < _SAID_OUTSIDE else f"{text} The {outside:.0%} of it outside BODY are air."
+    text = f"Density override: {whole:.1f} cm3 of '{structure.name}' were calculated as {override.hu:g} HU"
+    if beyond <= _SAID_OUTSIDE * whole:
+        return f"{text}."
+    return (
+        f"{text}, {beyond:.1f} cm3 of them outside BODY: the beams go through them, and dose is given out inside BODY "
+        "alone."
+    )
