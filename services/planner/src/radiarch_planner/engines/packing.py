@@ -56,6 +56,6 @@ def unpacked(data: bytes) -> dict[str, npt.NDArray[Any]]:
         dtype = np.dtype(kind)
         count = int(np.prod(shape, dtype=np.int64))
         part = np.frombuffer(planes, np.uint8, count * dtype.itemsize, at).reshape(dtype.itemsize, count)
-        arrays[name] = np.ascontiguousarray(part.T).reshape(-1).view(dtype).reshape(shape)
+        arrays[name] = part.T.copy().reshape(-1).view(dtype).reshape(shape)
         at += count * dtype.itemsize
     return arrays
