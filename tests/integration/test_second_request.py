@@ -16,7 +16,14 @@ from radiarch_testkit.requests import SMALL
 pytestmark = pytest.mark.slow
 
 LEFT, RIGHT = Beam(name="left", gantry_angle_deg=90.0), Beam(name="right", gantry_angle_deg=270.0)
-FEW = SMALL | {"dose_grid_mm": 5.0, "primaries_per_spot": 50, "primaries_final": 5_000, "iterations": 10}
+FEW = SMALL | {
+    "dose_grid_mm": 5.0,
+    "spot_spacing_mm": 14.0,
+    "layer_spacing_mm": 14.0,
+    "primaries_per_spot": 50,
+    "primaries_final": 2_000,
+    "iterations": 10,
+}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from radiarch_planner.engines.kept import KeptPieces
 from radiarch_planner.engines.packing import Arrays
 from radiarch_planner.engines.processes import ProcessPool, Runner
 from radiarch_planner.engines.protons import BeamModel
+from radiarch_planner.engines.wheel import mcsquare_folder
 from radiarch_planner.machine import read_calibration, read_machine
 from radiarch_planner.steering import BeamFrame
 
@@ -103,7 +104,13 @@ def real_digest(cache: BlockCache, folder: Path, hu: float, scenario: Scenario, 
     frame = BeamFrame.of((x, y, z), block.beam.gantry_angle_deg, block.beam.couch_angle_deg, model.reach.source_mm)
     spots = np.concatenate([layer.xy_mm for layer in block.layers])
     inputs: BeamInputs = write_inputs(
-        folder / "beam", Patient(grid, ct_hu), frame, spots, 10.0, physics.under(scenario)
+        folder / "beam",
+        Patient(grid, ct_hu),
+        frame,
+        spots,
+        10.0,
+        physics.under(scenario),
+        mcsquare_folder() / "Materials",
     )
     pieces = KeptPieces.of(cache, BUILD, inputs.folder, np.zeros(int(np.prod(inputs.grid.size)), dtype=np.int32))
     return pieces.digest(write_block(inputs, block))

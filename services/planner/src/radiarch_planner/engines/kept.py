@@ -78,17 +78,22 @@ class KeptPieces:
 
 
 def tell_kept(watch: Watch, what: str, kept: int, pieces: int) -> None:
-    """Say how many pieces needed no engine."""
-    _log.info("pieces of work done", what=what, pieces=pieces, from_cache=kept)
+    """Say how many pieces needed no engine, when there were any."""
     if kept:
+        _log.info("not computed again", what=what, from_cache=kept, pieces=pieces)
         watch.progress(1.0, f"{what}: {kept} of {pieces} blocks from the cache")
 
 
 def _files_of(folder: Path) -> bytes:
-    """SHA-256 over the names below a folder and what they hold; the folder's own path in them does not count."""
+    """SHA-256 over the names below a folder and what they hold; the folder's own path in them does not count.
+
+    Of a folder that is linked, such as one of the engine's materials, the name counts: what it holds is in the
+    digest of the build.
+    """
     whole = hashlib.sha256()
     own = str(folder).encode()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = path.read_bytes().replace(own, b"")  # the engine's configuration names its working folder
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink()):
+        # The engine's configuration names its working folder.
+        content = path.read_bytes().replace(own, b"") if path.is_file() else path.readlink().name.encode()
         whole.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
     return whole.digest()
