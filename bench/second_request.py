@@ -38,7 +38,7 @@ def planned(folder: Path, case_key: str, angles: tuple[float, ...], options: arg
 
     configure_logging("bench", "WARNING")
     counted = CountedEngine(folder)
-    settings = Settings(work_folder=folder / "work", mcsquare_binary=counted.binary)
+    settings = counted.used_by(Settings(work_folder=folder / "work"))
     catalogue = build_catalogue()
     machine = next(entry for entry in catalogue.machines if entry.id == "generic-pbs")
     calibration = next(entry for entry in catalogue.ct_calibrations if entry.id == "ucl-toshiba")
@@ -74,6 +74,8 @@ def planned(folder: Path, case_key: str, angles: tuple[float, ...], options: arg
         origins={},
     )
     tables, objects = find_calibration(calibration.pinned), FolderStore(folder / "objects")
+    McsquareEngine(settings, find_machine(machine.pinned), tables).cost(QuietWatch())  # tested once on a machine
+    counted.started()
     start = time.monotonic()
     with open_cache(objects, settings) as cache:
         engine = McsquareEngine(settings, find_machine(machine.pinned), tables, cache=cache)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pytest
 from radiarch_common.plans import Beam
 from radiarch_common.result import ResultDraft
-from radiarch_common.watch import QuietWatch
 from radiarch_testkit.counted_engine import CountedEngine
 from radiarch_testkit.one_spot import Bench
 from radiarch_testkit.requests import SMALL
@@ -49,12 +48,11 @@ class Planned:
 def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Planned]:
     folder = tmp_path_factory.mktemp("second")
     counted = CountedEngine(folder)
-    bench = Bench(folder, dose_grid_mm=5.0, binary=counted.binary, cached=True)
+    bench = Bench(folder, dose_grid_mm=5.0, counted=counted)
 
     def planned(*beams: Beam) -> Planned:
-        watch = QuietWatch()
-        draft = bench.draft(watch, **FEW, beams=beams)
-        return Planned(draft, counted.started(), [said for _, said in watch.reports])
+        draft = bench.plan_of(bench.case, **FEW, beams=beams)
+        return Planned(draft, counted.started(), [said for _, said in bench.watch.reports])
 
     turned = RIGHT.model_copy(update={"gantry_angle_deg": 265.0})
     plans = {"first": planned(LEFT, RIGHT), "same": planned(LEFT, RIGHT), "turned": planned(LEFT, turned)}

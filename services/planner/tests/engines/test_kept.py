@@ -23,13 +23,15 @@ from radiarch_planner.engines.kept import KeptPieces
 from radiarch_planner.engines.packing import Arrays
 from radiarch_planner.engines.processes import ProcessPool, Runner
 from radiarch_planner.engines.protons import BeamModel
+from radiarch_planner.engines.sparse import Index
 from radiarch_planner.engines.wheel import mcsquare_folder
 from radiarch_planner.machine import read_calibration, read_machine
+from radiarch_planner.orientation import Turn
 from radiarch_planner.steering import BeamFrame
 
 PACKAGE = Path(radiarch_planner.__file__).parent
 BUILD = Build("engine", "0" * 64, "any", Path("engine"), Path("materials"), "1" * 64)
-LOOKUP = np.arange(24, dtype=np.int32) - 1
+READING = (b"turn", b"rows")
 FILES = {"CT.mhd": "size", "CT.raw": "voxels", "Scanner/HU_Density_Conversion.txt": "1 2", "bdl.txt": "energies"}
 PIECE = {"plan.txt": "spots", "config.txt": "RNG_Seed 1"}
 
@@ -53,22 +55,21 @@ def digest(
     own: dict[str, str],
     *,
     build: Build = BUILD,
-    lookup: np.ndarray[tuple[int], np.dtype[np.int32]] | None = LOOKUP,
+    reading: tuple[bytes, ...] = READING,
 ) -> str:
-    pieces = KeptPieces.of(cache, build, written(folder / "beam", shared), lookup)
+    pieces = KeptPieces.of(cache, build, written(folder / "beam", shared), *reading)
     return pieces.digest(written(folder / "beam" / "block-0", own))
 
 
 def test_the_key_changes_with_every_file_that_the_engine_reads(cache: BlockCache, tmp_path: Path) -> None:
-    """Fails when any file, name, the build or the wanted voxels can change without another key: a wrong dose."""
+    """Fails when any file, name, the build or the way of reading can change without another key: a wrong dose."""
     other_build = replace(BUILD, content_sha256="2" * 64)
-    other_lookup = np.where(LOOKUP == 7, -1, LOOKUP).astype(np.int32)
     digests = [
         digest(cache, tmp_path / "same", FILES, PIECE),
         digest(cache, tmp_path / "build", FILES, PIECE, build=other_build),
         digest(cache, tmp_path / "vendor", FILES, PIECE, build=replace(BUILD, cpu_vendor="other")),
-        digest(cache, tmp_path / "rows", FILES, PIECE, lookup=other_lookup),
-        digest(cache, tmp_path / "all rows", FILES, PIECE, lookup=None),
+        digest(cache, tmp_path / "rows", FILES, PIECE, reading=(b"turn", b"other rows")),
+        digest(cache, tmp_path / "turned", FILES, PIECE, reading=(b"turnr", b"ows")),
         digest(cache, tmp_path / "more", {**FILES, "range_shifter.txt": ""}, PIECE),
         *(digest(cache, tmp_path / f"s {name}", {**FILES, name: "another"}, PIECE) for name in FILES),
         *(digest(cache, tmp_path / f"p {name}", FILES, {**PIECE, name: "another"}) for name in PIECE),
@@ -94,26 +95,35 @@ def block_of(spots: int = 3, **changes: object) -> Block:
     return replace(blocks_of(placed, 7, 100)[0], **changes)  # pyright: ignore[reportArgumentType]
 
 
-def real_digest(cache: BlockCache, folder: Path, hu: float, scenario: Scenario, calibration: str, block: Block) -> str:
+def real_inputs(folder: Path, hu: float, scenario: Scenario, calibration: str, block: Block) -> BeamInputs:
     model = BeamModel.of(read_machine(PACKAGE / "machines" / "generic-pbs"))
     physics = Physics(model, read_calibration(PACKAGE / "ct_calibrations" / calibration), nuclear=True)
     grid = Grid(origin_mm=(-50.0, 2.0, -50.0), spacing_mm=(10.0, 10.0, 10.0), size=(11, 13, 11))
     ct_hu = np.zeros(grid.shape, dtype=np.float32)
     ct_hu[5, 6, 5] = hu
     x, y, z = (at + error for at, error in zip(block.isocentre_mm, scenario.setup_mm, strict=True))
-    frame = BeamFrame.of((x, y, z), block.beam.gantry_angle_deg, block.beam.couch_angle_deg, model.reach.source_mm)
+    angles = block.beam.gantry_angle_deg, block.beam.couch_angle_deg
+    frame = BeamFrame.of((x, y, z), *angles, model.reach.source_mm, "HFS")
     spots = np.concatenate([layer.xy_mm for layer in block.layers])
-    inputs: BeamInputs = write_inputs(
-        folder / "beam",
-        Patient(grid, ct_hu),
-        frame,
-        spots,
-        10.0,
-        physics.under(scenario),
-        mcsquare_folder() / "Materials",
-    )
-    pieces = KeptPieces.of(cache, BUILD, inputs.folder, np.zeros(int(np.prod(inputs.grid.size)), dtype=np.int32))
+    patient, materials = Patient(grid, ct_hu, position="HFS"), mcsquare_folder() / "Materials"
+    return write_inputs(folder / "beam", patient, frame, spots, 10.0, physics.under(scenario), materials)
+
+
+def real_digest(cache: BlockCache, folder: Path, hu: float, scenario: Scenario, calibration: str, block: Block) -> str:
+    inputs = real_inputs(folder, hu, scenario, calibration, block)
+    pieces = KeptPieces.of_beam(cache, BUILD, inputs)
     return pieces.digest(write_block(inputs, block))
+
+
+def test_the_same_files_read_differently_are_other_entries(cache: BlockCache, tmp_path: Path) -> None:
+    """Fails when a dose is given to a patient who lies differently, or beamlets to other rows, than it was read for."""
+    inputs = real_inputs(tmp_path, 0.0, Scenario(name="nominal"), "water", block_of())
+    rows = np.arange(int(np.prod(inputs.grid.size)), dtype=np.int32)
+    prone = replace(inputs, turn=Turn.to_supine("HFP"))
+    read: list[tuple[BeamInputs, Index | None]] = [
+        (inputs, None), (inputs, rows), (inputs, rows[::-1].copy()), (prone, None), (prone, rows),
+    ]  # fmt: skip
+    assert len({KeptPieces.of_beam(cache, BUILD, *how).shared for how in read}) == len(read)
 
 
 def test_what_is_really_written_decides(cache: BlockCache, tmp_path: Path) -> None:

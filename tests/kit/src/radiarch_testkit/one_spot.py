@@ -20,7 +20,7 @@ from radiarch_common.result import (
     save_result,
 )
 from radiarch_common.settings import FolderPacsSettings, Settings
-from radiarch_common.watch import QuietWatch, Watch
+from radiarch_common.watch import QuietWatch
 from radiarch_exporter.export import export_result
 from radiarch_importer.build import build_case
 from radiarch_planner.dose_grid import calculation_grid, ct_on_grid
@@ -75,6 +75,7 @@ class Bench:
             cache, settings = BlockCache(self.objects), counted.used_by(self._settings)
             self.engine = McsquareEngine(settings, machine, self._calibration, cache=cache, cost=counted.cost)
         self._job = import_job()
+        self.watch = QuietWatch()
         self.artifacts: dict[str, bytes] = {}
 
     @property
@@ -86,11 +87,12 @@ class Bench:
         """RTPLAN and RTDOSE of an optimised plan, read back from the PACS; ``changes`` are fields of its spec."""
         return self._exported(self.plan_of(self.case, **changes))
 
-    def plan_of(self, case: Case, watch: Watch | None = None, **changes: Any) -> ResultDraft:  # noqa: ANN401 - any field of a PlanSpec
+    def plan_of(self, case: Case, **changes: Any) -> ResultDraft:  # noqa: ANN401 - any field of a PlanSpec
         """The plan of a case that may differ from the phantom's; ``changes`` are fields of its spec."""
         spec = self.spec.model_copy(update=changes)
         request = self._job.request.model_copy(update={"spec": spec})
-        return make_plan(case, request, self.engine, self._calibration, watch or QuietWatch())
+        self.watch = QuietWatch()
+        return make_plan(case, request, self.engine, self._calibration, self.watch)
 
     def irradiate(self, beams: tuple[ResultBeam, ...], primaries: int) -> tuple[Dataset, Dataset]:
         """RTPLAN and RTDOSE of exactly these beams, read back from the PACS."""

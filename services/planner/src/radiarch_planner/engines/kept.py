@@ -14,6 +14,7 @@ from radiarch_common.watch import Watch
 
 from radiarch_planner.engines.build import Build
 from radiarch_planner.engines.cache import BlockCache
+from radiarch_planner.engines.inputs import BeamInputs
 from radiarch_planner.engines.packing import PACKING, Arrays, in_c_order
 from radiarch_planner.engines.processes import Runner
 from radiarch_planner.engines.sparse import Index
@@ -40,18 +41,29 @@ class KeptPieces:
     shared: bytes
 
     @classmethod
-    def of(cls, cache: BlockCache | None, build: Build, beam_folder: Path, lookup: Index | None = None) -> "KeptPieces":
+    def of(cls, cache: BlockCache | None, build: Build, beam_folder: Path, *reading: bytes) -> "KeptPieces":
         """The pieces of a beam whose folder is whole, and holds no piece's own folder yet.
 
-        ``lookup`` is which voxels are read from the engine's output; None: all of them.
+        ``reading`` is what else decides what becomes of the engine's output, such as the voxels that are wanted.
         """
         if cache is None:
             return cls(None, b"")
         whole = hashlib.sha256(f"{_READING} {PACKING} {build.content_sha256} {build.cpu_vendor}\n".encode())
         whole.update(_files_of(beam_folder))
-        if lookup is not None:
-            whole.update(f"lookup {lookup.size}\n".encode() + lookup.tobytes())
+        for part in reading:
+            whole.update(hashlib.sha256(part).digest())
         return cls(cache, whole.digest())
+
+    @classmethod
+    def of_beam(
+        cls, cache: BlockCache | None, build: Build, inputs: BeamInputs, lookup: Index | None = None
+    ) -> "KeptPieces":
+        """The pieces of a beam with these inputs, read in the rows of ``lookup``, or in all voxels.
+
+        Two patients who lie differently can be one and the same to the engine; what it says of them is turned back.
+        """
+        turn = f"{inputs.turn.axes} {inputs.turn.signs}".encode()
+        return cls.of(cache, build, inputs.folder, turn, b"all" if lookup is None else lookup.tobytes())
 
     def kept(self, folder: Path, runner: Runner, compute: Callable[[], Arrays]) -> Arrays:
         """What the piece in ``folder`` was computed to be before, or is computed to be now; in C order.

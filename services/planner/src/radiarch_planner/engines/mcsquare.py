@@ -156,7 +156,7 @@ class McsquareEngine:
                 inputs = self._inputs(folder, patient, placed, scenario)
                 lookup = _lookup_of(inputs, patient, rows)
                 blocks = blocks_of(placed, spec.seed, spec.primaries_per_spot)
-                kept = self._kept(inputs, lookup)
+                kept = KeptPieces.of_beam(self._cache, self._build, inputs, lookup)
                 pieces += [partial(self._block, kept, inputs, lookup, block) for block in blocks]
                 work += [float(self.model.ranges_mm(block.energies_mev).sum()) for block in blocks]
             spared = self._pool.run(pieces, watch, pace.tell, lambda _, columns: parts.append(columns), work)
@@ -195,7 +195,7 @@ class McsquareEngine:
             scales = [self._gy(beam) * spec.prescription.fractions for beam in beams if beam.layers]
             numbers = [beam.number for beam in beams if beam.layers]
             tally = DoseTally(patient.grid.shape, [part.slices for part in inputs], scales)
-            kept = [self._kept(part) for part in inputs]
+            kept = [KeptPieces.of_beam(self._cache, self._build, part) for part in inputs]
             done, more, spared = 0, spec.batches, 0
             pace.round(0, more, 0 if enough is all_of_it else more)
             while True:
@@ -283,11 +283,6 @@ class McsquareEngine:
         arrays = kept.kept(folder, runner, compute)
         shutil.rmtree(folder)
         return arrays["volumes"]
-
-    def _kept(self, inputs: BeamInputs, lookup: Index | None = None) -> KeptPieces:
-        """The pieces of a beam whose output is read the way ``inputs`` are turned, in the rows of ``lookup``."""
-        rows = b"all" if lookup is None else lookup.tobytes()
-        return KeptPieces.of(self._cache, self._build, inputs.folder, repr(inputs.turn).encode(), rows)
 
     def _inputs(self, folder: Path, patient: Patient, placed: PlacedBeam, scenario: Scenario) -> BeamInputs:
         angles = (placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg)
