@@ -1,7 +1,9 @@
 """Both object stores keep the same promises; S3 is a real server."""
 
 import hashlib
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,36 @@ def test_keys_are_listed_by_prefix_and_deleted(objects: ObjectStore) -> None:
     assert list(objects.keys("results/")) == ["results/a/x"]
 
 
+def test_entries_tell_size_and_last_use(objects: ObjectStore) -> None:
+    """Fails when a touched object does not come after one that was put later, or a size or the prefix is wrong."""
+    objects.put("cache/ab/old", b"12345")
+    objects.put("cache/cd/new", b"123")
+    objects.put("cached", b"1")
+    began = datetime.now(UTC)
+    ends = time.monotonic() + 30.0
+    while True:  # servers date objects to the second
+        objects.touch("cache/ab/old", after_s=0.0)
+        found = {entry.key: entry for entry in objects.entries("cache/")}
+        if found["cache/ab/old"].used_at > found["cache/cd/new"].used_at or time.monotonic() > ends:
+            break
+    assert found["cache/ab/old"].used_at > found["cache/cd/new"].used_at
+    assert {key: entry.size_bytes for key, entry in found.items()} == {"cache/ab/old": 5, "cache/cd/new": 3}
+    assert all(abs(entry.used_at - began) < timedelta(minutes=5) for entry in found.values())
+    assert objects.get("cache/ab/old") == b"12345"
+    assert {entry.key for entry in objects.entries("cache/a")} == {"cache/ab/old"}
+    assert {entry.key for entry in objects.entries("c")} == {"cache/ab/old", "cache/cd/new", "cached"}
+    assert not list(objects.entries("none/"))
+
+
+def test_an_object_used_lately_is_not_marked_again(objects: ObjectStore) -> None:
+    """Fails when each use costs a write, or touching a missing object is an error or makes one."""
+    objects.put("cache/ab/old", b"12345")
+    (before,) = objects.entries("cache/")
+    objects.touch("cache/ab/old")
+    objects.touch("cache/ab/none", after_s=0.0)
+    assert list(objects.entries("cache/")) == [before]
+
+
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../up", "a//b", "a/../b", "a b", "cases/.hidden", "a\\b"])
 def test_keys_cannot_leave_the_store(objects: ObjectStore, key: str) -> None:
     with pytest.raises(ValueError, match="object key"):
@@ -55,6 +87,8 @@ def test_a_store_that_is_down_is_unavailable_not_missing() -> None:
         lambda: store.get("a"),
         lambda: store.put("a", b""),
         lambda: store.exists("a"),
+        lambda: store.touch("a"),
+        lambda: list(store.entries("a")),
     ]
     for attempt in attempts:
         with pytest.raises(UnavailableError, match="object store"):

@@ -5,14 +5,21 @@ changed afterwards: what it holds is known by its key.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
+from stat import S_ISREG
+from time import time
 from typing import Protocol
 
 import urllib3
 from minio import Minio
+from minio.commonconfig import REPLACE, CopySource
 from minio.error import MinioException, S3Error
 
 from radiarch_common.errors import UnavailableError
@@ -24,6 +31,19 @@ _KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"
 
 class ObjectMissingError(KeyError):
     """No object has this key."""
+
+
+TOUCH_AFTER_S = 3600.0
+"""An object used within the last hour is not marked again: a mark is a request, and which hour it was is enough."""
+
+
+@dataclass(frozen=True)
+class ObjectEntry:
+    """What a store tells about an object without reading it; ``used_at``: when it was put or last touched, UTC."""
+
+    key: str
+    size_bytes: int
+    used_at: datetime
 
 
 class ObjectStore(Protocol):
@@ -43,6 +63,17 @@ class ObjectStore(Protocol):
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Keys that start with ``prefix``, sorted. Raises UnavailableError."""
+        ...
+
+    def entries(self, prefix: str) -> Iterator[ObjectEntry]:
+        """Objects whose key starts with ``prefix``, in no order. Raises UnavailableError."""
+        ...
+
+    def touch(self, key: str, after_s: float = TOUCH_AFTER_S) -> None:
+        """Mark the object as used now, unless it was within ``after_s``; nothing happens when it is not there.
+
+        Raises UnavailableError.
+        """
         ...
 
     def delete(self, key: str) -> None:
@@ -83,6 +114,26 @@ class FolderStore:
         """See ``ObjectStore.keys``."""
         found = (p.relative_to(self._folder).as_posix() for p in self._folder.rglob("*") if p.is_file())
         yield from sorted(k for k in found if k.startswith(prefix) and not Path(k).name.startswith(PART_PREFIX))
+
+    def entries(self, prefix: str) -> Iterator[ObjectEntry]:
+        """See ``ObjectStore.entries``."""
+        for path in (self._folder / prefix.rpartition("/")[0]).rglob("*"):
+            key = path.relative_to(self._folder).as_posix()
+            if not key.startswith(prefix) or path.name.startswith(PART_PREFIX):
+                continue
+            try:
+                seen = path.stat()
+            except FileNotFoundError:  # removed by somebody else meanwhile
+                continue
+            if S_ISREG(seen.st_mode):
+                yield ObjectEntry(key, seen.st_size, datetime.fromtimestamp(seen.st_mtime, UTC))
+
+    def touch(self, key: str, after_s: float = TOUCH_AFTER_S) -> None:
+        """See ``ObjectStore.touch``."""
+        path = self._folder / _checked(key)
+        with suppress(FileNotFoundError):
+            if time() - path.stat().st_mtime >= after_s:
+                os.utime(path)
 
     def delete(self, key: str) -> None:
         """See ``ObjectStore.delete``."""
@@ -136,6 +187,28 @@ class S3Store:
         with _s3_errors(prefix):
             found = [o.object_name for o in self._ready().list_objects(self._bucket, prefix, recursive=True)]
         yield from sorted(name for name in found if name)
+
+    def entries(self, prefix: str) -> Iterator[ObjectEntry]:
+        """See ``ObjectStore.entries``; used when last modified."""
+        with _s3_errors(prefix):
+            found = list(self._ready().list_objects(self._bucket, prefix, recursive=True))
+        for seen in found:
+            if seen.object_name and seen.last_modified:
+                yield ObjectEntry(seen.object_name, seen.size or 0, seen.last_modified)
+
+    def touch(self, key: str, after_s: float = TOUCH_AFTER_S) -> None:
+        """See ``ObjectStore.touch``; S3 dates an object anew when it is copied onto itself with other metadata."""
+        with suppress(ObjectMissingError), _s3_errors(_checked(key)):
+            now = datetime.now(UTC)
+            seen = self._ready().stat_object(self._bucket, key).last_modified
+            if seen is None or (now - seen).total_seconds() >= after_s:
+                self._client.copy_object(
+                    self._bucket,
+                    key,
+                    CopySource(self._bucket, key),
+                    metadata={"used-at": now.isoformat()},
+                    metadata_directive=REPLACE,
+                )
 
     def delete(self, key: str) -> None:
         """See ``ObjectStore.delete``."""

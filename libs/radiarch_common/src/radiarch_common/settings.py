@@ -60,6 +60,8 @@ class Settings(BaseSettings):
         A job that has not ended by then fails.
     engine_processes
         Engine processes a planner runs at once; 0 for one per core it may use.
+    cache_quota_gb
+        What the cache of engine work may take of the object store after a plan, in 10**9 bytes; 0: no cache.
     structure_names
         Dictionary of structure names to be used instead of the planner's own.
     catalogue_folder
@@ -91,6 +93,7 @@ class Settings(BaseSettings):
     engine_folder: Path = Field(default_factory=lambda: Path.home() / ".cache" / "radiarch" / "engines")
     mcsquare_binary: Path | None = None
     work_folder: Path | None = None
+    cache_quota_gb: float = Field(default=10.0, ge=0)
     structure_names: Path | None = None
     catalogue_folder: Path | None = None
     default_machine: str | None = None

@@ -14,6 +14,7 @@ from radiarch_common.topology import CATALOGUE, CATALOGUE_KEY
 
 from radiarch_planner.beam_statistics import beam_statistics
 from radiarch_planner.catalogue import build_catalogue, find_calibration, find_machine, find_workflow
+from radiarch_planner.engines.cache import open_cache
 from radiarch_planner.engines.folders import sweep
 from radiarch_planner.engines.mcsquare import McsquareEngine
 from radiarch_planner.plan import make_plan
@@ -51,8 +52,9 @@ def plan(job: PlanCase, run: Run) -> ExportResult:
     find_workflow(request.workflow, own)
     machine, calibration = find_machine(request.machine, own), find_calibration(request.ct_calibration, own)
     case = load_case(run.objects, job.case_key)
-    engine = McsquareEngine(run.settings, machine, calibration)
-    draft = make_plan(case, request, engine, calibration, run)
+    with open_cache(run.objects, run.settings) as cache:
+        engine = McsquareEngine(run.settings, machine, calibration, cache=cache)
+        draft = make_plan(case, request, engine, calibration, run)
     statistics = beam_statistics(draft.manifest.beams, engine.model.reach, machine.file.delivery)
     names = NameDictionary.read(run.settings.structure_names or SHIPPED)
     warnings = (

@@ -17,7 +17,7 @@ def test_the_longest_begins_first_and_results_keep_their_order() -> None:
         begun.append(number)
         return 10 * number
 
-    pool = ProcessPool(Build("none", "", "", Path("none"), Path("none")), size=1)
+    pool = ProcessPool(Build("none", "", "", Path("none"), Path("none"), ""), size=1)
     pieces = [partial(piece, number) for number in range(4)]
     pool.run(pieces, QuietWatch(), lambda _: None, lambda n, result: taken.append((n, result)), [1.0, 3.0, 2.0, 5.0])
     assert begun == [3, 1, 2, 0]
@@ -30,6 +30,6 @@ def test_progress_counts_work_and_not_pieces() -> None:
     def half(runner: Runner) -> None:
         runner.shares[runner.number] = 0.5
 
-    pool = ProcessPool(Build("none", "", "", Path("none"), Path("none")), size=1)
+    pool = ProcessPool(Build("none", "", "", Path("none"), Path("none"), ""), size=1)
     pool.run([half, lambda _: None], QuietWatch(), told.append, lambda _, __: None, [3.0, 1.0])
     assert told[-1] == 0.375

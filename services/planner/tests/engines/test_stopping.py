@@ -99,7 +99,7 @@ def test_engines_die_with_a_killed_planner(engine_folder: Path, make_engine: Mak
         from radiarch_planner.engines.build import Build
         from radiarch_planner.engines.processes import EngineRun, run_engine
         binary, folder = Path(sys.argv[1]), Path(sys.argv[2])
-        build = Build("sleeper", "0" * 64, "any", binary, folder)
+        build = Build("sleeper", "0" * 64, "any", binary, folder, "0" * 64)
         run_engine(build, EngineRun(folder, 600.0), threading.Event(), lambda share: None)
         """
     )
@@ -141,7 +141,7 @@ def test_a_hanging_engine_is_stopped(tmp_path: Path) -> None:
     binary = tmp_path / "engine"
     binary.write_text("#!/bin/sh\nsleep 600\n")
     binary.chmod(0o755)
-    build = Build("engine", "0" * 64, "any", binary, tmp_path)
+    build = Build("engine", "0" * 64, "any", binary, tmp_path, "0" * 64)
     with pytest.raises(EngineFailedError, match="did not end within"):
         run_engine(build, EngineRun(tmp_path, 0.3), threading.Event(), lambda share: None)
 

@@ -48,6 +48,8 @@ class Deployment:
             "RADIARCH_PACS": json.dumps({"main": orthanc.settings.model_dump(mode="json") | _password(orthanc)}),
             "RADIARCH_HTTP_PORT": str(self._port),
             "RADIARCH_WORK_FOLDER": str(folder / "work"),
+            # Faults are to meet engines at work: the same small plan is asked for again and again.
+            "RADIARCH_CACHE_QUOTA_GB": "0",
         }
         if engine_folder := os.environ.get("RADIARCH_ENGINE_FOLDER"):
             self.env["RADIARCH_ENGINE_FOLDER"] = engine_folder

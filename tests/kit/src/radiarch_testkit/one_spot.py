@@ -25,11 +25,13 @@ from radiarch_exporter.export import export_result
 from radiarch_importer.build import build_case
 from radiarch_planner.dose_grid import calculation_grid, ct_on_grid
 from radiarch_planner.engines.base import Patient
+from radiarch_planner.engines.cache import BlockCache
 from radiarch_planner.engines.mcsquare import McsquareEngine
 from radiarch_planner.machine import read_calibration, read_machine
 from radiarch_planner.plan import make_plan
 from radiarch_standalone.phantom import PhantomStudy, write_phantom
 
+from radiarch_testkit.counted_engine import CountedEngine
 from radiarch_testkit.jobs import import_job
 from radiarch_testkit.lying import lay
 
@@ -37,10 +39,15 @@ ENTRIES = Path(radiarch_planner.__file__).parent
 
 
 class Bench:
-    """The water phantom in a folder PACS, as it lies in some position, imported, and a way to irradiate it."""
+    """The water phantom in a folder PACS, as it lies in some position, imported, and a way to irradiate it.
 
-    def __init__(self, folder: Path, *, dose_grid_mm: float, position: str = "HFS") -> None:
-        self._objects = FolderStore(folder / "objects")
+    A ``counted`` engine is used with a cache in ``objects``.
+    """
+
+    def __init__(
+        self, folder: Path, *, dose_grid_mm: float, position: str = "HFS", counted: CountedEngine | None = None
+    ) -> None:
+        self.objects = FolderStore(folder / "objects")
         self._settings = Settings(
             pacs={"main": FolderPacsSettings(folder=folder / "pacs")}, work_folder=folder / "work", engine_processes=0
         )
@@ -49,8 +56,8 @@ class Bench:
             lay(folder / "pacs", position)
         self.pacs: Pacs = open_pacs(self._settings)["main"]
         uids = self.study.study_instance_uid, self.study.structure_set_uid
-        key = build_case(self.pacs, self._objects, *uids, self.study.target, QuietWatch())
-        self.case: Case = load_case(self._objects, key)
+        key = build_case(self.pacs, self.objects, *uids, self.study.target, QuietWatch())
+        self.case: Case = load_case(self.objects, key)
         manifest = self.case.manifest
         body = manifest.structure(self.study.body)
         inside = self.case.occupancy(body)
@@ -62,8 +69,13 @@ class Bench:
         )
         machine = read_machine(ENTRIES / "machines" / "generic-pbs")
         self._calibration = read_calibration(ENTRIES / "ct_calibrations" / "water")
-        self.engine = McsquareEngine(self._settings, machine, self._calibration)
+        if counted is None:
+            self.engine = McsquareEngine(self._settings, machine, self._calibration)
+        else:
+            cache, settings = BlockCache(self.objects), counted.used_by(self._settings)
+            self.engine = McsquareEngine(settings, machine, self._calibration, cache=cache, cost=counted.cost)
         self._job = import_job()
+        self.watch = QuietWatch()
         self.artifacts: dict[str, bytes] = {}
 
     @property
@@ -79,7 +91,8 @@ class Bench:
         """The plan of a case that may differ from the phantom's; ``changes`` are fields of its spec."""
         spec = self.spec.model_copy(update=changes)
         request = self._job.request.model_copy(update={"spec": spec})
-        return make_plan(case, request, self.engine, self._calibration, QuietWatch())
+        self.watch = QuietWatch()
+        return make_plan(case, request, self.engine, self._calibration, self.watch)
 
     def irradiate(self, beams: tuple[ResultBeam, ...], primaries: int) -> tuple[Dataset, Dataset]:
         """RTPLAN and RTDOSE of exactly these beams, read back from the PACS."""
@@ -113,10 +126,10 @@ class Bench:
         )
 
     def _exported(self, draft: ResultDraft) -> tuple[Dataset, Dataset]:
-        result = save_result(self._objects, f"results/{self._job.job_id}/1-1-1", draft)
+        result = save_result(self.objects, f"results/{self._job.job_id}/1-1-1", draft)
         export = ExportResult.of(self._job, case_key=self.case.key, result_key=result.key)
-        artifacts = export_result(export, self.case, result, self._objects, self.pacs, QuietWatch())
-        self.artifacts = {artifact.name: self._objects.get(artifact.key) for artifact in artifacts}
+        artifacts = export_result(export, self.case, result, self.objects, self.pacs, QuietWatch())
+        self.artifacts = {artifact.name: self.objects.get(artifact.key) for artifact in artifacts}
         return self._of_modality("RTPLAN"), self._of_modality("RTDOSE")
 
     def _of_modality(self, modality: str) -> Dataset:

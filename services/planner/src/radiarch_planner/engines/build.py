@@ -22,13 +22,17 @@ _BY_FLAG = (("avx512f", "avx512"), ("avx2", "avx2"), ("avx", "avx"), ("sse4_2", 
 
 @dataclass(frozen=True)
 class Build:
-    """One build of the engine, ready to run: ``binary`` is executable, ``materials`` its material database."""
+    """One build of the engine, ready to run: ``binary`` is executable, ``materials`` its material database.
+
+    ``sha256`` is the binary's, ``content_sha256`` that of binary and materials.
+    """
 
     name: str
     sha256: str
     cpu_vendor: str
     binary: Path
     materials: Path
+    content_sha256: str
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def prepare_build(settings: Settings) -> Build:
         _make(folder, source, materials)
     if _digest(folder / "Materials", _file_sha256(folder / "MCsquare")) != content:
         raise RuntimeError(f"The engine in {folder} is not what was put there. Remove that folder.")
-    return Build(source.name, binary_sha256, Cpu.here().vendor, folder / "MCsquare", folder / "Materials")
+    return Build(source.name, binary_sha256, Cpu.here().vendor, folder / "MCsquare", folder / "Materials", content)
 
 
 def build_folder(settings: Settings) -> Path:

@@ -31,6 +31,7 @@ from radiarch_planner.engines.base import (
 )
 from radiarch_planner.engines.blocks import Block, blocks_of, seed_of
 from radiarch_planner.engines.build import prepare_build
+from radiarch_planner.engines.cache import BlockCache
 from radiarch_planner.engines.cost import EngineCost, hang_limit
 from radiarch_planner.engines.durations import batch_seconds, beamlet_seconds, mean_range_mm
 from radiarch_planner.engines.folders import own_folder
@@ -44,6 +45,8 @@ from radiarch_planner.engines.inputs import (
     write_block,
     write_inputs,
 )
+from radiarch_planner.engines.kept import KeptPieces, tell_kept
+from radiarch_planner.engines.packing import Arrays
 from radiarch_planner.engines.processes import EngineRun, ProcessPool, Runner
 from radiarch_planner.engines.progress import Pace
 from radiarch_planner.engines.protons import BeamModel
@@ -64,6 +67,8 @@ class McsquareEngine:
 
     Parameters
     ----------
+    cache
+        Where pieces of its work are looked for and kept; None: all of it is computed.
     nuclear
         Whether nuclear interactions are simulated; off only to compare with tables of stopping power.
     cost
@@ -76,9 +81,11 @@ class McsquareEngine:
         machine: Machine,
         calibration: Calibration,
         *,
+        cache: BlockCache | None = None,
         nuclear: bool = True,
         cost: EngineCost | None = None,
     ) -> None:
+        self._cache = cache
         self._settings = settings
         self._cost = cost
         self._work_folder = settings.work_folder
@@ -149,9 +156,11 @@ class McsquareEngine:
                 inputs = self._inputs(folder, patient, placed, scenario)
                 lookup = _lookup_of(inputs, patient, rows)
                 blocks = blocks_of(placed, spec.seed, spec.primaries_per_spot)
-                pieces += [partial(self._block, inputs, lookup, block) for block in blocks]
+                kept = KeptPieces.of_beam(self._cache, self._build, inputs, lookup)
+                pieces += [partial(self._block, kept, inputs, lookup, block) for block in blocks]
                 work += [float(self.model.ranges_mm(block.energies_mev).sum()) for block in blocks]
-            self._pool.run(pieces, watch, pace.tell, lambda _, columns: parts.append(columns), work)
+            spared = self._pool.run(pieces, watch, pace.tell, lambda _, columns: parts.append(columns), work)
+            tell_kept(watch, "Beamlets", spared, len(pieces))
         return _matrix(parts, len(rows))
 
     def beams(self, placement: Placement, mu: Array) -> tuple[ResultBeam, ...]:
@@ -186,26 +195,29 @@ class McsquareEngine:
             scales = [self._gy(beam) * spec.prescription.fractions for beam in beams if beam.layers]
             numbers = [beam.number for beam in beams if beam.layers]
             tally = DoseTally(patient.grid.shape, [part.slices for part in inputs], scales)
-            done, more = 0, spec.batches
+            kept = [KeptPieces.of_beam(self._cache, self._build, part) for part in inputs]
+            done, more, spared = 0, spec.batches, 0
             pace.round(0, more, 0 if enough is all_of_it else more)
             while True:
                 pieces = [
                     partial(
                         self._batch,
+                        own,
                         part,
                         index,
                         seed_of(spec.seed, "final dose", number, index),
                         primaries,
                         spec.let_map,
                     )
-                    for part, number in zip(inputs, numbers, strict=True)
+                    for own, part, number in zip(kept, inputs, numbers, strict=True)
                     for index in range(done, done + more)
                 ]
-                self._pool.run(pieces, watch, pace.tell, partial(tally.add_piece, more))
+                spared += self._pool.run(pieces, watch, pace.tell, partial(tally.add_piece, more))
                 done += more
                 dose = FinalDose(*tally.dose(), done, done * primaries, tally.let_kev_um() if spec.let_map else None)
                 more = enough(dose)
                 if not more:
+                    tell_kept(watch, "Final dose", spared, done * len(inputs))
                     return dose
                 pace.round(done, more)
 
@@ -226,21 +238,32 @@ class McsquareEngine:
         seconds = [batch_seconds(cost, self.model, beam, primaries) for beam in beams if beam.layers]
         return sum(seconds) * spec.batches / self._pool.size
 
-    def _block(self, inputs: BeamInputs, lookup: Index, block: Block, runner: Runner) -> Columns:
+    def _block(self, kept: KeptPieces, inputs: BeamInputs, lookup: Index, block: Block, runner: Runner) -> Columns:
         folder = write_block(inputs, block)
         range_mm, voxels = float(self.model.ranges_mm(block.energies_mev).mean()), float(np.prod(inputs.grid.size))
-        cost = self.cost(QuietWatch())
-        expected_s = cost.beamlet_seconds(block.count, block.primaries_per_spot, range_mm, voxels)
-        runner(EngineRun(folder, hang_limit(expected_s), inputs.materials))
-        xy_mm = np.concatenate([layer.xy_mm for layer in block.layers])
-        columns = read_columns(folder / "Outputs" / "Sparse_Dose.bin", lookup, xy_mm)
+
+        def compute() -> Arrays:
+            cost = self.cost(QuietWatch())
+            expected_s = cost.beamlet_seconds(block.count, block.primaries_per_spot, range_mm, voxels)
+            runner(EngineRun(folder, hang_limit(expected_s), inputs.materials))
+            xy_mm = np.concatenate([layer.xy_mm for layer in block.layers])
+            return read_columns(folder / "Outputs" / "Sparse_Dose.bin", lookup, xy_mm).arrays()
+
+        columns = Columns(**kept.kept(folder, runner, compute))
         shutil.rmtree(folder)
         scale = (self.model.protons_per_mu(block.energies_mev) * GY_PER_EV_PER_GRAM).astype(np.float32)
         per_value = np.repeat(scale, np.diff(columns.indptr))
         return Columns(columns.indptr, columns.indices, columns.values * per_value)
 
     def _batch(
-        self, inputs: BeamInputs, index: int, seed: int, primaries: int, let_map: bool, runner: Runner
+        self,
+        kept: KeptPieces,
+        inputs: BeamInputs,
+        index: int,
+        seed: int,
+        primaries: int,
+        let_map: bool,
+        runner: Runner,
     ) -> FloatArray:
         """What a batch of the final dose leaves on ``inputs.grid``.
 
@@ -250,11 +273,16 @@ class McsquareEngine:
         keV/um behind it where it is asked for.
         """
         folder = write_batch(inputs, index, seed, primaries, let_map=let_map)
-        longest_s = self.cost(QuietWatch()).batch_seconds(primaries, float(self.model.reach.ranges_mm[-1]))
-        runner(EngineRun(folder, hang_limit(longest_s), inputs.materials))
-        volumes = [read_dose(inputs, folder), *([read_let(inputs, folder)] if let_map else [])]
+
+        def compute() -> Arrays:
+            longest_s = self.cost(QuietWatch()).batch_seconds(primaries, float(self.model.reach.ranges_mm[-1]))
+            runner(EngineRun(folder, hang_limit(longest_s), inputs.materials))
+            volumes = [read_dose(inputs, folder), *([read_let(inputs, folder)] if let_map else [])]
+            return {"volumes": np.stack(volumes)}
+
+        arrays = kept.kept(folder, runner, compute)
         shutil.rmtree(folder)
-        return np.stack(volumes)
+        return arrays["volumes"]
 
     def _inputs(self, folder: Path, patient: Patient, placed: PlacedBeam, scenario: Scenario) -> BeamInputs:
         angles = (placed.beam.gantry_angle_deg, placed.beam.couch_angle_deg)

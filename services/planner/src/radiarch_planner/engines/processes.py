@@ -145,24 +145,29 @@ class ProcessPool:
         tell: Callable[[float], None],
         take: Callable[[int, T], None],
         work: Sequence[float] | None = None,
-    ) -> None:
+    ) -> int:
         """Run all pieces and hand their results to ``take`` in the order of the pieces.
 
         ``take`` and ``tell`` (with the share done, 0..1) are called from this thread. The first error stops
         every other process. ``work`` is what each piece takes, in any unit, the same for all when left out: the
         longest are begun first, so that no core waits long for the last.
+
+        Returns
+        -------
+        How many pieces needed no engine. They are no part of the share done, which tells the time left.
         """
         stop = threading.Event()
         parts = list(work) if work is not None else [1.0] * len(pieces)
         shares = [0.0] * len(pieces)
+        spared: set[int] = set()
 
         def share_done() -> float:
-            done = sum(part * share for part, share in zip(parts, shares, strict=True))
-            return done / sum(parts) if pieces else 1.0
+            running = [(parts[n], shares[n]) for n in range(len(pieces)) if n not in spared]
+            return sum(part * share for part, share in running) / sum(part for part, _ in running) if running else 1.0
 
         with ThreadPoolExecutor(self.size, thread_name_prefix="engine") as threads:
             order = sorted(range(len(pieces)), key=lambda number: -parts[number])
-            begun = {n: threads.submit(pieces[n], Runner(self.build, stop, shares, n)) for n in order}
+            begun = {n: threads.submit(pieces[n], Runner(self.build, stop, shares, spared, n)) for n in order}
             waiting = deque(begun[number] for number in range(len(pieces)))
             try:
                 self._collect(waiting, watch, lambda: tell(share_done()), take)
@@ -170,6 +175,7 @@ class ProcessPool:
                 stop.set()
                 for future in waiting:
                     future.cancel()
+        return len(spared)
 
     @staticmethod
     def _collect(
@@ -197,6 +203,7 @@ class Runner:
     build: Build
     stop: threading.Event
     shares: list[float]
+    spared: set[int]
     number: int
 
     def __call__(self, run: EngineRun) -> str:
@@ -204,6 +211,10 @@ class Runner:
         if self.stop.is_set():
             raise StoppedError
         return run_engine(self.build, run, self.stop, self._tell)
+
+    def spare(self) -> None:
+        """Say that this piece needs no engine, since what it gives is known."""
+        self.spared.add(self.number)
 
     def _tell(self, share: float) -> None:
         self.shares[self.number] = share

@@ -7,6 +7,7 @@ and y axes run against those of the image that the engine was given.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,10 @@ class Columns:
     indptr: Counts
     indices: Index
     values: Values
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Its parts by name."""
+        return {"indptr": self.indptr, "indices": self.indices, "values": self.values}
 
 
 @dataclass(frozen=True)

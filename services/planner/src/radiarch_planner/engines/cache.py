@@ -1,0 +1,83 @@
+"""What engine processes computed, kept in the object store under the digest of all that the engine read for it.
+
+An entry is never wrong, only missing: other input is another key, a damaged entry is computed again. So the cache
+may be trimmed or wiped at any moment, by anybody, and the numbers stay the same bit for bit.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from radiarch_common.objects import ObjectMissingError, ObjectStore
+from radiarch_common.settings import Settings
+from radiarch_common.telemetry import get_logger
+
+from radiarch_planner.engines.packing import Arrays, DamagedError, packed, unpacked
+
+PREFIX = "cache/"
+
+_log = get_logger(__name__)
+
+
+class BlockCache:
+    """Arrays under the digest of what they were computed from.
+
+    Its methods raise UnavailableError when the object store is down.
+    """
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    def get(self, digest: str) -> Arrays | None:
+        """What was kept, bit for bit, marked as used; None when there is nothing, or nothing that can be used."""
+        key = key_of(digest)
+        try:
+            arrays = unpacked(self._objects.get(key))
+        except ObjectMissingError:
+            return None
+        except DamagedError:
+            _log.warning("a damaged entry of the cache is removed, to be computed again", key=key)
+            self._objects.delete(key)
+            return None
+        self._objects.touch(key)
+        return arrays
+
+    def put(self, digest: str, arrays: Arrays) -> None:
+        """Keep arrays. What another planner puts under the same digest is the same."""
+        self._objects.put(key_of(digest), packed(arrays))
+
+
+@contextmanager
+def open_cache(objects: ObjectStore, settings: Settings) -> Generator[BlockCache | None]:
+    """The cache during one plan; None when its quota is 0.
+
+    It is trimmed after the plan, and before it, since a plan that fails or is stopped leaves at once.
+    """
+    quota_bytes = settings.cache_quota_gb * 1e9
+    trim(objects, quota_bytes)
+    yield BlockCache(objects) if quota_bytes else None
+    trim(objects, quota_bytes)
+
+
+def trim(objects: ObjectStore, quota_bytes: float) -> int:
+    """Remove the entries used least recently until the rest is within the quota; how many were removed.
+
+    Several planners may do so at once: what is gone already does not matter, and what one removes while another
+    wants it is computed again. Raises UnavailableError.
+    """
+    entries = sorted(objects.entries(PREFIX), key=lambda entry: (entry.used_at, entry.key))
+    excess = sum(entry.size_bytes for entry in entries) - quota_bytes
+    removed = 0
+    for entry in entries:
+        if excess <= 0:
+            break
+        objects.delete(entry.key)
+        excess -= entry.size_bytes
+        removed += 1
+    if removed:
+        _log.info("the cache was above its quota", removed=removed, kept=len(entries) - removed)
+    return removed
+
+
+def key_of(digest: str) -> str:
+    """Where an entry lies in the object store."""
+    return f"{PREFIX}{digest[:2]}/{digest}"
