@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from radiarch_common.result import Layer, ResultBeam
+from radiarch_common.result import BeamRangeShifter, Layer, ResultBeam
 from radiarch_planner.beam_statistics import beam_statistics
 from radiarch_planner.engines.protons import BeamModel
 from radiarch_planner.machine import DeliveryTimes, read_machine
@@ -58,3 +58,10 @@ def test_a_machine_that_gives_no_times_gets_no_estimate() -> None:
 def test_times_without_their_origin_are_refused() -> None:
     with pytest.raises(ValidationError, match="origin"):
         DeliveryTimes.model_validate({"energy_switch_s": 2.0, "spot_settling_s": 0.0, "mu_per_s": 5.0})
+
+
+def test_ranges_are_those_behind_the_range_shifter() -> None:
+    block = BeamRangeShifter(id="rs-40", description="PMMA", wet_mm=40.0, isocentre_distance_mm=300.0)
+    [found] = beam_statistics([BEAM.model_copy(update={"range_shifter": block})], REACH, TIMES)
+    assert (found.shallowest_range_mm, found.deepest_range_mm) == (77.5, 169.0)
+    assert found.range_shifter == "rs-40"
