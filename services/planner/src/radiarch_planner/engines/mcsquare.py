@@ -125,6 +125,7 @@ class McsquareEngine:
     def place(self, patient: Patient, target: FloatArray, spec: PlanSpec, watch: Watch) -> Placement:
         """See ``Engine.place``."""
         watch.check()
+        self.cost(watch)
         with watch.timed("spot placement"):
             return place_spots(patient, self.stopping_power(patient), target, spec, self.model.reach)
 
