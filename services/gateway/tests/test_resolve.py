@@ -272,9 +272,11 @@ def test_protons_asked_for_alone_are_the_aim(body: dict[str, Any], catalogue: Ca
     assert (plan.spec.primaries_final, plan.spec.uncertainty_percent) == (3_000_000, 2.5)
 
 
-def _with_template(catalogue: Catalogue, **changes: Any) -> Catalogue:
+def _with_template(catalogue: Catalogue, **changes: float) -> Catalogue:
     workflows = tuple(
-        entry.model_copy(update={"template": entry.template.model_copy(update=changes)})
+        entry.model_copy(
+            update={"template": entry.template.model_copy(update=changes), "overrides_schema": {"type": "object"}}
+        )
         for entry in catalogue.workflows
     )
     return catalogue.model_copy(update={"workflows": workflows})
