@@ -20,6 +20,7 @@ from radiarch_planner.engines.build import Build
 from radiarch_planner.engines.cache import BlockCache
 from radiarch_planner.engines.inputs import BeamInputs, Physics, write_block, write_inputs
 from radiarch_planner.engines.kept import KeptPieces
+from radiarch_planner.engines.opentps_adapter import RangeShifter
 from radiarch_planner.engines.packing import Arrays
 from radiarch_planner.engines.processes import ProcessPool, Runner
 from radiarch_planner.engines.protons import BeamModel
@@ -95,7 +96,9 @@ def block_of(spots: int = 3, **changes: object) -> Block:
     return replace(blocks_of(placed, 7, 100)[0], **changes)  # pyright: ignore[reportArgumentType]
 
 
-def real_inputs(folder: Path, hu: float, scenario: Scenario, calibration: str, block: Block) -> BeamInputs:
+def real_inputs(
+    folder: Path, hu: float, scenario: Scenario, calibration: str, block: Block, shifter: RangeShifter | None = None
+) -> BeamInputs:
     model = BeamModel.of(read_machine(PACKAGE / "machines" / "generic-pbs"))
     physics = Physics(model, read_calibration(PACKAGE / "ct_calibrations" / calibration), nuclear=True)
     grid = Grid(origin_mm=(-50.0, 2.0, -50.0), spacing_mm=(10.0, 10.0, 10.0), size=(11, 13, 11))
@@ -106,7 +109,7 @@ def real_inputs(folder: Path, hu: float, scenario: Scenario, calibration: str, b
     frame = BeamFrame.of((x, y, z), *angles, model.reach.source_mm, "HFS")
     spots = np.concatenate([layer.xy_mm for layer in block.layers])
     patient, materials = Patient(grid, ct_hu, position="HFS"), mcsquare_folder() / "Materials"
-    return write_inputs(folder / "beam", patient, frame, spots, 10.0, physics.under(scenario), materials)
+    return write_inputs(folder / "beam", patient, frame, spots, 10.0, physics.under(scenario), materials, shifter)
 
 
 def real_digest(cache: BlockCache, folder: Path, hu: float, scenario: Scenario, calibration: str, block: Block) -> str:
@@ -124,6 +127,18 @@ def test_the_same_files_read_differently_are_other_entries(cache: BlockCache, tm
         (inputs, None), (inputs, rows), (inputs, rows[::-1].copy()), (prone, None), (prone, rows),
     ]  # fmt: skip
     assert len({KeptPieces.of_beam(cache, BUILD, *how).shared for how in read}) == len(read)
+
+
+def test_a_range_shifter_is_in_the_key(cache: BlockCache, tmp_path: Path) -> None:
+    """Fails when a beam is given the dose of one without its range shifter, or with another or elsewhere."""
+    nominal, block = Scenario(name="nominal"), block_of()
+    slab = RangeShifter("slab", 17, 1.0, 40.0, 250.0)
+    shifters = [None, slab, replace(slab, wet_mm=41.0), replace(slab, isocentre_distance_mm=260.0)]
+    digests: set[str] = set()
+    for number, shifter in enumerate(shifters):
+        inputs = real_inputs(tmp_path / str(number), 0.0, nominal, "water", block, shifter)
+        digests.add(KeptPieces.of_beam(cache, BUILD, inputs).digest(write_block(inputs, block)))
+    assert len(digests) == len(shifters)
 
 
 def test_what_is_really_written_decides(cache: BlockCache, tmp_path: Path) -> None:
