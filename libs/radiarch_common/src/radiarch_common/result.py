@@ -166,13 +166,18 @@ class StructureLet(Model):
 
 
 class Provenance(Model):
-    """What made this result. ``primaries_final`` is what was simulated per beam."""
+    """What made this result.
+
+    ``primaries_final`` is what was simulated per beam; ``engine_settings`` are those in which the engine's own were
+    replaced, by the engine's names.
+    """
 
     case_sha256: Sha256
     software: dict[str, str]
     engine: Literal["mcsquare"]
     engine_build: str
     engine_sha256: Sha256
+    engine_settings: dict[str, float] = Field(default_factory=dict)
     cpu_vendor: str
     seed: int
     primaries_per_spot: int

@@ -184,6 +184,7 @@ def _provenance(
         engine=build.engine,
         engine_build=build.name,
         engine_sha256=build.sha256,
+        engine_settings=build.settings,
         cpu_vendor=build.cpu_vendor,
         seed=spec.seed,
         primaries_per_spot=spec.primaries_per_spot,

@@ -89,6 +89,10 @@ def provenance_table(job: ExportResult, case: CaseManifest, result: ResultManife
         ("Result, SHA-256", result.digest),
         ("Case, SHA-256", made.case_sha256),
         ("Dose engine", f"{made.engine}, {made.engine_build}, on {made.cpu_vendor}; dose to {made.dose_to}"),
+        (
+            "Engine settings",
+            ", ".join(f"{name} {value:g}" for name, value in made.engine_settings.items()) or "its own",
+        ),
         ("Engine, SHA-256", made.engine_sha256),
         ("Software", ", ".join(f"{name} {version}" for name, version in sorted(made.software.items()))),
         ("Protons", f"{made.spots} spots of {made.primaries_per_spot} each, then {made.primaries_final} per beam"),

@@ -116,7 +116,10 @@ def all_of_it(_: FinalDose) -> int:
 
 @dataclass(frozen=True)
 class EngineBuild:
-    """What computes, for the provenance. ``software`` maps names to versions."""
+    """What computes, for the provenance.
+
+    ``software`` maps names to versions, ``settings`` the engine's names to values that are not its own.
+    """
 
     engine: Literal["mcsquare"]
     name: str
@@ -124,6 +127,7 @@ class EngineBuild:
     cpu_vendor: str
     dose_to: Literal["medium", "water"]
     software: dict[str, str]
+    settings: dict[str, float]
 
 
 class Engine(Protocol):

@@ -36,6 +36,7 @@ from radiarch_planner.engines.cost import EngineCost, hang_limit
 from radiarch_planner.engines.durations import batch_seconds, beamlet_seconds, mean_range_mm
 from radiarch_planner.engines.folders import own_folder
 from radiarch_planner.engines.inputs import (
+    TRANSPORT,
     BeamInputs,
     Physics,
     read_dose,
@@ -102,6 +103,7 @@ class McsquareEngine:
             sha256=self._build.sha256,
             cpu_vendor=self._build.cpu_vendor,
             dose_to="medium",
+            settings=dict(TRANSPORT),
             software={"opentps": opentps.OPENTPS_VERSION},
         )
 

@@ -29,7 +29,7 @@ from radiarch_planner.engines.water_phantom import ENERGIES_MEV, SPOT_PROTONS, S
 
 log = logging.getLogger(__name__)
 
-_LAYOUT = 1
+_LAYOUT = 2
 _WHEELS_RUN_ON = ("x86_64", "AMD64")
 _LOW, _HIGH = (Shot(energy_mev=energy) for energy in ENERGIES_MEV)
 _WITHOUT_NUCLEI = replace(_LOW, nuclear=False)
