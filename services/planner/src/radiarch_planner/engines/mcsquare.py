@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from radiarch_common.plans import PlanSpec
-from radiarch_common.result import Layer, ResultBeam
+from radiarch_common.result import ResultBeam
 from radiarch_common.robustness import NOMINAL, Scenario
 from radiarch_common.settings import Settings
 from radiarch_common.watch import QuietWatch, Watch
@@ -47,13 +47,15 @@ from radiarch_planner.engines.inputs import (
     write_inputs,
 )
 from radiarch_planner.engines.kept import KeptPieces, tell_kept
+from radiarch_planner.engines.matrix import lookup_of, matrix_of
 from radiarch_planner.engines.packing import Arrays
 from radiarch_planner.engines.processes import EngineRun, ProcessPool, Runner
 from radiarch_planner.engines.progress import Pace
 from radiarch_planner.engines.protons import BeamModel
 from radiarch_planner.engines.selftest import examined_build
-from radiarch_planner.engines.sparse import Columns, Index, read_columns, row_lookup
+from radiarch_planner.engines.sparse import Columns, Index, read_columns
 from radiarch_planner.engines.tally import DoseTally
+from radiarch_planner.engines.written import written_beams
 from radiarch_planner.machine import Calibration, Machine
 from radiarch_planner.memory import beamlet_bytes
 from radiarch_planner.placement import place_spots
@@ -157,26 +159,18 @@ class McsquareEngine:
             work: list[float] = []
             for placed in placement.beams:
                 inputs = self._inputs(folder, patient, placed, scenario)
-                lookup = _lookup_of(inputs, patient, rows)
+                lookup = lookup_of(inputs, patient, rows)
                 blocks = blocks_of(placed, spec.seed, spec.primaries_per_spot)
                 kept = KeptPieces.of_beam(self._cache, self._build, inputs, lookup)
                 pieces += [partial(self._block, kept, inputs, lookup, block) for block in blocks]
                 work += [float(self.model.ranges_mm(block.energies_mev).sum()) for block in blocks]
             spared = self._pool.run(pieces, watch, pace.tell, lambda _, columns: parts.append(columns), work)
             tell_kept(watch, "Beamlets", spared, len(pieces))
-        return _matrix(parts, len(rows))
+        return matrix_of(parts, len(rows))
 
     def beams(self, placement: Placement, mu: Array) -> tuple[ResultBeam, ...]:
         """See ``Engine.beams``."""
-        if mu.shape != (placement.count,) or not np.all(mu >= 0):
-            raise ValueError("Argument 'mu' must have one number, not negative, for each spot.")
-        rounded = np.rint(mu * 1024.0) / 1024.0
-        beams: list[ResultBeam] = []
-        start = 0
-        for placed in placement.beams:
-            beams.append(self._result_beam(placed, rounded[start : start + placed.count]))
-            start += placed.count
-        return tuple(beams)
+        return written_beams(self.model, placement, mu)
 
     def final_dose(
         self,
@@ -328,48 +322,3 @@ class McsquareEngine:
         energies = np.array([layer.energy_mev for layer in beam.layers])
         meterset = np.array([sum(layer.mu) for layer in beam.layers])
         return float(self.model.protons_per_mu(energies) @ meterset) * GY_PER_EV_PER_GRAM
-
-    def _result_beam(self, placed: PlacedBeam, mu: Array) -> ResultBeam:
-        layers: list[Layer] = []
-        start = 0
-        for layer in placed.layers:
-            own = mu[start : start + len(layer.xy_mm)]
-            start += len(layer.xy_mm)
-            kept = own > 0
-            if kept.any():
-                layers.append(
-                    Layer(
-                        energy_mev=layer.energy_mev,
-                        x_mm=tuple(layer.xy_mm[kept, 0].tolist()),
-                        y_mm=tuple(layer.xy_mm[kept, 1].tolist()),
-                        mu=tuple(own[kept].tolist()),
-                        spot_fwhm_mm=self.model.fwhm_mm(layer.energy_mev),
-                    )
-                )
-        return ResultBeam(
-            number=placed.number,
-            name=placed.beam.name,
-            gantry_angle_deg=placed.beam.gantry_angle_deg,
-            couch_angle_deg=placed.beam.couch_angle_deg,
-            isocentre_mm=placed.isocentre_mm,
-            virtual_source_axis_distances_mm=self.model.reach.source_mm,
-            nozzle_isocentre_distance_mm=self.model.data.nozzle_mm,
-            range_shifter=placed.range_shifter,
-            layers=tuple(layers),
-        )
-
-
-def _lookup_of(inputs: BeamInputs, patient: Patient, rows: npt.NDArray[np.int64]) -> Index:
-    """The matrix row of each voxel of a beam's crop, in the engine's order."""
-    whole = np.full(patient.grid.shape, -1, dtype=np.int32)
-    whole.reshape(-1)[rows] = np.arange(len(rows), dtype=np.int32)
-    return row_lookup(inputs.turn.array(whole[inputs.slices]))
-
-
-def _matrix(parts: list[Columns], rows: int) -> csc_matrix:
-    counts = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.indptr) for part in parts)])
-    values = np.concatenate([part.values for part in parts])
-    indices = np.concatenate([part.indices for part in parts])
-    matrix = csc_matrix((values, indices, np.cumsum(counts)), shape=(rows, len(counts) - 1))
-    matrix.sort_indices()
-    return matrix
