@@ -1,6 +1,6 @@
 """Every workflow on the TG-119 C-shape and on a real prostate, end to end, each number with its uncertainty.
 
-    uv run python bench/workflows.py [--data FOLDER] [--workflows proton-impt ...] [--quick] [--out FOLDER]
+    uv run python bench/workflows.py [--data FOLDER] [--workflows proton-impt ...] [--grid 4] [--quick] [--out FOLDER]
 
 Broker, gateway, importer, planner and exporter run as processes of their own, as with ``radiarch up``; each plan is
 asked for over HTTP. FOLDER holds ``real_prostate_ct_rs`` (a CT and an RTSTRUCT with PTV, Prostate, Rectum, Bladder);
@@ -90,6 +90,24 @@ def prostate_tasks(data: Path, pacs: Path, workflows: list[str]) -> list[Task]:
     return tasks
 
 
+def changes_asked(options: argparse.Namespace) -> dict[str, Any]:
+    """Overrides of every plan that the command line asks for."""
+    found: dict[str, Any] = QUICK | {"uncertainty_percent": 20.0} if options.quick else {}
+    if options.spots:
+        found |= {"spot_spacing_mm": options.spots, "layer_spacing_mm": options.spots}
+    return found
+
+
+def with_scenarios(client: httpx.Client, task: Task, primaries: int) -> Task:
+    """A task whose scenarios, if it has any, are the workflow's with other statistics."""
+    workflows = client.get("/api/v1/workflows").raise_for_status().json()["workflows"]
+    errors = next(w["parameters"]["robustness"] for w in workflows if w["id"] == task.workflow)
+    if errors is None:
+        return task
+    overrides = task.body["overrides"] | {"robustness": errors | {"primaries_per_scenario": primaries}}
+    return Task(task.case, task.workflow, task.body | {"overrides": overrides})
+
+
 def measure(client: httpx.Client, task: Task, out: Path, console: Console, radiarch: LocalRadiarch) -> dict[str, Any]:
     """Plan, fetch, judge: one row of the table."""
     console.print(f"[bold]{task.name}[/]")
@@ -172,6 +190,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder that holds real_prostate_ct_rs")
     parser.add_argument("--workflows", nargs="+", default=list(WORKFLOWS), help="which of them")
     parser.add_argument("--cases", nargs="+", default=["c-shape", "prostate"], help="which of them")
+    parser.add_argument("--grid", type=float, help="dose grid, mm; left out: the workflow's")
+    parser.add_argument("--spots", type=float, help="spot and layer spacing, mm; left out: the workflow's")
+    parser.add_argument("--scenario", type=int, help="protons per beam of each scenario; left out: the workflow's")
     parser.add_argument("--quick", action="store_true", help="few protons: to see it work, not to look at doses")
     parser.add_argument("--out", type=Path, default=Path("radiarch-workflows"), help="where the files go")
     options = parser.parse_args()
@@ -183,19 +204,22 @@ def main() -> None:
         tasks = phantom_tasks(radiarch.pacs_folder, options.workflows) if "c-shape" in options.cases else []
         if options.data and "prostate" in options.cases:
             tasks += prostate_tasks(options.data, radiarch.pacs_folder, options.workflows)
-        if options.quick:
-            quick = QUICK | {"uncertainty_percent": 20.0}
-            tasks = [Task(t.case, t.workflow, t.body | {"overrides": t.body["overrides"] | quick}) for t in tasks]
+        changes = changes_asked(options)
+        tasks = [Task(t.case, t.workflow, t.body | {"overrides": t.body["overrides"] | changes}) for t in tasks]
+        if options.grid:
+            tasks = [Task(t.case, t.workflow, t.body | {"dose_grid_mm": options.grid}) for t in tasks]
         try:
             radiarch.start()
             radiarch.wait_until_ready()
             with httpx.Client(base_url=radiarch.url, timeout=60) as client:
+                if options.scenario:
+                    tasks = [with_scenarios(client, task, options.scenario) for task in tasks]
                 rows = [measure(client, task, options.out, console, radiarch) for task in tasks]
         finally:
             radiarch.stop()
     show(rows)
     cores = len(os.sched_getaffinity(0))
-    print(json.dumps({"cores": cores, "dose_grid_mm": 2.5, "quick": options.quick, "plans": rows}))
+    print(json.dumps({"cores": cores, "options": vars(options) | {"data": None, "out": None}, "plans": rows}))
 
 
 if __name__ == "__main__":
