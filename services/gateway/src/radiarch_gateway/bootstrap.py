@@ -20,6 +20,7 @@ from radiarch_gateway.info.probes import Probes
 from radiarch_gateway.outbox import Relay
 from radiarch_gateway.workflows.catalogue import Catalogues
 
+CANCEL_AGAIN_S = 1.0
 DATABASE_AGAIN_S = 1.0
 
 log = get_logger(__name__)
@@ -53,8 +54,7 @@ class Gateway:
             yield
         finally:
             for task in reversed(tasks):
-                task.cancel()
-                await asyncio.wait([task])
+                await end(task)
             self.probes.close()
             self.database.close()
 
@@ -77,6 +77,13 @@ class Gateway:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(ended)
         return task
+
+
+async def end(task: "asyncio.Task[None]") -> None:
+    """Cancel a task, as often as it takes: a wait with a time-out of Python 3.11 may lose the word as it ends."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_AGAIN_S)
 
 
 def build(settings: Settings) -> Gateway:
