@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 from radiarch_common.objectives import Objective, contradiction
 from radiarch_common.plans import PlanSpec
+from radiarch_common.robustness import Robustness
 from radiarch_testkit.jobs import resolved_plan
 
 
@@ -97,3 +98,9 @@ def test_a_volume_where_it_is_needed_and_nowhere_else(kind: str, volume: float |
     fields = {"structure": "PTV", "kind": kind, "dose_gy_rbe": 60.0, "volume_percent": volume}
     with pytest.raises(ValidationError, match=said):
         Objective.model_validate(fields)
+
+
+def test_errors_of_zero_are_no_errors() -> None:
+    """Fails when a plan may call itself robust against nothing."""
+    with pytest.raises(ValueError, match="all errors of setup and range are 0"):
+        Robustness(setup_mm=(0.0, 0.0, 0.0), range_percent=0.0, optimise="worst case", primaries_per_scenario=10_000)

@@ -245,7 +245,7 @@ def _asked(*objectives: tuple[str, str, float], **more: object) -> dict[str, Any
             "overrides.objectives",
             "DUniform 60 Gy(RBE) of 'PTV' and DMax 55 Gy(RBE) of '{body}' contradict each other",
         ),
-        (_asked(("{target}", "DMin", 60.0), robust=True), "robustness", "DMin 60 Gy(RBE) of 'PTV' is robust"),
+        (_asked(("{target}", "DMin", 60.0), robust=True), "overrides.robustness", "DMin 60 Gy(RBE) of 'PTV' is robust"),
     ],
     ids=["same structure", "target in BODY", "robust against nothing"],
 )

@@ -24,7 +24,7 @@ X_MM, Y_MM = -39.0 + 2.0 * np.arange(40), -28.5 + 1.5 * np.arange(39)
 
 def hu_of(slice_number: int) -> npt.NDArray[np.int_]:
     """A value of its own for every pixel: shape (39, 40), rows along y and columns along x."""
-    return np.arange(39 * 40).reshape(39, 40) % 1500 + slice_number
+    return np.arange(39 * 40).reshape(39, 40) + slice_number
 
 
 def rewrite(study: SyntheticStudy, position: str) -> None:

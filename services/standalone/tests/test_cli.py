@@ -15,7 +15,7 @@ from pydicom import dcmread
 from radiarch_common.settings import Settings
 from radiarch_planner.engines.build import Cpu, build_folder
 from radiarch_planner.engines.cost import EngineCost
-from radiarch_planner.engines.selftest import PassedBuild, kept_at
+from radiarch_planner.engines.selftest import LAYOUT, PassedBuild, kept_at
 from radiarch_standalone.cli import app
 from radiarch_standalone.embedded_nats import EmbeddedNats, EmbeddedNatsError
 from radiarch_standalone.ports import free_port
@@ -53,9 +53,14 @@ def test_doctor_tells_whether_the_engine_passed_its_test(tmp_path: Path, monkeyp
     assert not folder.exists()
     cost = EngineCost(start_s=0.1, proton_s=1e-6, proton_mm_s=1e-7, spot_s=1e-3, spot_voxel_s=1e-9)
     passed = PassedBuild(
-        layout=1, build="MCsquare", sha256="0" * 64, cpu="any", tested=datetime(2026, 5, 4, tzinfo=UTC), findings=(),
+        layout=LAYOUT,
+        build="MCsquare",
+        sha256="0" * 64,
+        cpu="any",
+        tested=datetime(2026, 5, 4, tzinfo=UTC),
+        findings=(),
         cost=cost,
-    )  # fmt: skip
+    )
     folder.mkdir()
     kept_at(build_folder(Settings()), Cpu.here()).write_text(passed.model_dump_json())
     assert "passed on 2026-05-04" in " ".join(CliRunner().invoke(app, ["doctor"]).stdout.split())

@@ -31,6 +31,7 @@ __all__ = [
     "Optimisation",
     "Origin",
     "Pinned",
+    "Place",
     "PlanSpec",
     "Prescription",
     "ResolvedPlan",
@@ -39,7 +40,10 @@ __all__ = [
     "Uid",
 ]
 
+Coordinate = Annotated[float, Field(ge=-10_000, le=10_000)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Place = tuple[Coordinate, Coordinate, Coordinate]
+"""LPS, mm."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
 Normalisation = Annotated[
@@ -145,7 +149,7 @@ class PlanSpec(Model):
 
     prescription: Prescription
     beams: tuple[Beam, ...] = Field(min_length=1, max_length=8)
-    isocentre_mm: tuple[float, float, float] | None = None
+    isocentre_mm: Place | None = None
     objectives: tuple[Objective, ...] = Field(min_length=1, max_length=64)
     goals: tuple[Goal, ...] = Field(default=(), max_length=64)
     derived_structures: tuple[DerivedStructure, ...] = Field(
@@ -199,6 +203,11 @@ class PlanSpec(Model):
         if robust is not None and robustness is None:
             raise ValueError(
                 f"the objective {robust.in_words} is robust, and no errors are given that it shall withstand"
+            )
+        if objectives and robust is None and robustness is not None and robustness.optimise != "nominal":
+            raise ValueError(
+                f"no objective is robust, so that nothing would look at the {robustness.optimise}: mark one as robust, "
+                "or optimise the nominal case"
             )
         return robustness
 

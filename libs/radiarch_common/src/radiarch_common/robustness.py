@@ -1,8 +1,8 @@
 """Errors that a plan shall withstand, and the scenarios that stand for them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from radiarch_common.base import Model
 
@@ -44,6 +44,12 @@ class Robustness(Model):
     primaries_per_scenario: int = Field(
         ge=10_000, le=1_000_000_000, description="Protons per beam for the dose of each scenario but the nominal one."
     )
+
+    @model_validator(mode="after")
+    def _there_are_errors(self) -> Self:
+        if len(self.scenarios()) == 1:
+            raise ValueError("all errors of setup and range are 0: give one that the plan shall withstand")
+        return self
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """The nominal scenario, then each error alone, to either side."""

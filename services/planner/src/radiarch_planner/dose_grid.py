@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from radiarch_common.errors import RefusedError
 from radiarch_common.geometry import Grid
+from scipy.sparse import csr_matrix
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -99,9 +100,11 @@ def mean_on_grid(values: FloatArray, source: Grid, grid: Grid) -> FloatArray:
     """
     out = values.astype(np.float32, copy=False)
     for axis in range(3):
-        weights = _overlap(source, grid, axis)
-        along = 2 - axis
-        out = np.moveaxis(np.tensordot(weights, out, axes=([1], [along])), 0, along)
+        # A sparse product adds up in one order; the bits of a dense one depend on the number of threads.
+        weights = csr_matrix(_overlap(source, grid, axis))
+        lines = np.moveaxis(out, 2 - axis, 0)
+        mean = weights @ lines.reshape(len(lines), -1)
+        out = np.moveaxis(mean.reshape(-1, *lines.shape[1:]), 0, 2 - axis)
     return np.ascontiguousarray(out, dtype=np.float32)
 
 

@@ -103,6 +103,7 @@ def find_optimum(planning: Planning, placement: Placement, watch: Watch) -> Opti
         else:
             spots = deliverable_spots(problem, target, inner, part)
         _refuse_undeliverable(spec, spots.residual_percent)
+        _refuse_idle_beams(placement, spots, inner)
         if alone:
             mu = np.split(spots.mu, np.cumsum(counts)[:-1])
             found = [Optimised(problem_of_beam(problem, counts, beam), mu[beam]) for beam in range(len(counts))]
@@ -146,6 +147,19 @@ def _refuse_undeliverable(spec: PlanSpec, residual_percent: float) -> None:
         if few
         else "Ask for fewer fractions, fewer beams, or a larger spot or layer spacing.",
     )
+
+
+def _refuse_idle_beams(placement: Placement, spots: DeliverableSpots, spec: PlanSpec) -> None:
+    """Refuse a beam that the optimum makes no use of: it cannot be written, and somebody asked for it."""
+    beams = [beam for beam in placement.beams if beam.count]
+    starts = np.cumsum([0, *(beam.count for beam in beams)])
+    for beam, start in zip(beams, starts[:-1], strict=True):
+        if not spots.mu[start : start + beam.count].any():
+            raise RefusedError(
+                f"The optimum has no spot of beam '{beam.beam.name}': other beams serve the objectives better, or its "
+                f"spots would have less than {spec.minimum_spot_mu / 2:.2g} MU.",
+                "Leave the beam out, give it another direction, or ask for 'each beam alone'.",
+            )
 
 
 def _refuse_what_cannot_fit(planning: Planning, placement: Placement, rows: _Rows) -> None:

@@ -103,7 +103,8 @@ def _place_beam(
     traced = trace(frame, anatomy, spec.spot_spacing_mm, spec.target_margin_mm)
     _refuse_out_of_field(beam, traced, reach)
     shifter = range_shifter_for(beam, _target_depths(beam, traced), reach, spec.layer_spacing_mm)
-    refuse_collision(beam, shifter, traced.surface_mm())
+    room_mm = max(spec.robustness.setup_mm) if spec.robustness else 0.0
+    refuse_collision(beam, shifter, traced.surface_mm(), room_mm)
     reach = reach.behind(shifter)
     layers: list[PlacedLayer] = []
     for index in _layer_indices(traced, reach, spec.layer_spacing_mm):
@@ -111,6 +112,11 @@ def _place_beam(
         chosen = (near & traced.in_margin).any(axis=1)
         if chosen.any():
             layers.append(PlacedLayer(float(reach.energies_mev[index]), traced.xy_mm[chosen]))
+    if not layers:
+        raise RefusedError(
+            f"No deliverable energy of beam '{beam.name}' stops within {spec.layer_spacing_mm / 2:g} mm of the target.",
+            "Ask for a larger layer spacing, or a machine with finer energy steps.",
+        )
     return PlacedBeam(number, beam, isocentre_mm, tuple(layers), shifter)
 
 

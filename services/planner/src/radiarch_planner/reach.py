@@ -56,6 +56,8 @@ class Reach:
 
     def missed(self, depths_mm: npt.NDArray[np.float32], layer_spacing_mm: float) -> tuple[float, float]:
         """Shares of the depths that lie before the lowest range and beyond the highest."""
+        if len(self.ranges_mm) == 0:
+            return 1.0, 1.0
         shallow = float(np.mean(depths_mm < self.ranges_mm[0] - layer_spacing_mm / 2))
         return shallow, float(np.mean(depths_mm > self.ranges_mm[-1]))
 
@@ -82,7 +84,9 @@ def range_shifter_for(
     raise _out_of_reach(beam, depths_mm, reach, layer_spacing_mm)
 
 
-def refuse_collision(beam: Beam, shifter: BeamRangeShifter | None, surface_mm: npt.NDArray[np.float64]) -> None:
+def refuse_collision(
+    beam: Beam, shifter: BeamRangeShifter | None, surface_mm: npt.NDArray[np.float64], room_mm: float = 0.0
+) -> None:
     """Refuse a beam whose range shifter would stand in the patient.
 
     Parameters
@@ -90,13 +94,16 @@ def refuse_collision(beam: Beam, shifter: BeamRangeShifter | None, surface_mm: n
     surface_mm
         Height above the isocentre plane, towards the source, at which each ray meets the patient: shape (n,). What
         lies beside the spots' field is for the room to see.
+    room_mm
+        How much nearer the patient may come by an error of the setup.
     """
-    nearest = float(surface_mm.max(initial=-inf))
+    nearest = float(surface_mm.max(initial=-inf)) + room_mm
     if shifter is None or nearest < shifter.isocentre_distance_mm:
         return
     raise RefusedError(
         f"Range shifter '{shifter.id}' of beam '{beam.name}' ends {shifter.isocentre_distance_mm:g} mm before the "
-        f"isocentre, and the patient reaches {nearest:.0f} mm towards it: they would collide.",
+        f"isocentre, and the patient reaches {nearest:.0f} mm towards it{' with setup errors' * (room_mm > 0)}: they "
+        "would collide.",
         "Put the isocentre nearer to the surface that the beam enters by, choose other angles, or ask for a range "
         "shifter that stands farther away, or for 'none'.",
     )
@@ -138,6 +145,8 @@ def _out_of_reach(
 def _reached(behind: Reach, shifter: BeamRangeShifter | None) -> str:
     ranges, energies = behind.ranges_mm / 10, behind.energies_mev
     through = f" through range shifter '{shifter.id}'" if shifter else ""
+    if len(ranges) == 0:
+        return f"nothing{through}"
     return f"{ranges[0]:.1f} to {ranges[-1]:.1f} cm ({energies[0]:g} to {energies[-1]:g} MeV){through}"
 
 

@@ -22,7 +22,7 @@ _UNITS = {
     "minimum_spot_mu": ("Smallest spot per fraction", "MU"),
     "maximum_spot_mu": ("Largest spot per fraction", "MU"),
     "primaries_per_spot": ("Protons per spot, optimisation", ""),
-    "primaries_final": ("Protons per beam, final dose", ""),
+    "primaries_final": ("Protons per beam, final dose (an aim: at most)", ""),
     "batches": ("Batches per beam", ""),
     "uncertainty_percent": ("Statistical uncertainty aimed at", "%"),
     "let_map": ("Map of the LET", ""),
@@ -50,9 +50,21 @@ def request_table(result: ResultManifest) -> Table:
         *_numbers(resolved.spec),
         ("Isocentre", _place(resolved.spec.isocentre_mm), "isocentre_mm"),
         *((label, f"{len(getattr(resolved.spec, leaf))}", leaf) for leaf, label in _LISTED.items()),
+        *_shifters(result),
     ]
     cells = tuple((label, value, str(resolved.origins.get(leaf, "not said"))) for label, value, leaf in rows)
     return Table((Column("What", 2.6), Column("Used", 4.2), Column("From", 1.3)), cells)
+
+
+def _shifters(result: ResultManifest) -> list[tuple[str, str, str]]:
+    """Label, value and leaf of each range shifter that the case decided."""
+    beams = result.resolved.spec.beams
+    leaves = [f"beams.{place}.range_shifter" for place in range(len(beams))]
+    return [
+        (f"Range shifter of {beam.name}", beam.range_shifter, leaf)
+        for beam, leaf in zip(beams, leaves, strict=True)
+        if leaf in result.resolved.origins
+    ]
 
 
 def objectives_table(result: ResultManifest) -> Table:

@@ -13,6 +13,7 @@ from radiarch_common.plans import (
     Normalisation,
     Objective,
     Optimisation,
+    Place,
     PlanSpec,
     Prescription,
     Robustness,
@@ -59,7 +60,7 @@ class Overrides(Closed):
     """Numbers that replace the workflow's or the machine's. What is left out stays theirs."""
 
     beams: list[BeamRequest] | None = Field(default=None, min_length=1, max_length=8)
-    isocentre_mm: tuple[float, float, float] | None = Field(
+    isocentre_mm: Place | None = Field(
         default=None, description="DICOM patient coordinates, mm; left out: the centroid of the target."
     )
     objectives: list[Objective] | None = Field(

@@ -142,7 +142,7 @@ def _spec_values(
     choose("maximum_spot_mu", overrides.maximum_spot_mu, machine.maximum_spot_mu, "machine")
     for name in SCALARS:
         choose(name, getattr(overrides, name), getattr(template, name), "workflow")
-    if overrides.primaries_final is not None and overrides.uncertainty_percent is None:
+    if values["uncertainty_percent"] and overrides.primaries_final and overrides.uncertainty_percent is None:
         # Who asks for protons alone asks for just these, whatever uncertainty the workflow aims at.
         values["uncertainty_percent"], origins["uncertainty_percent"] = None, "request"
     values["prescription"] = {
@@ -238,6 +238,8 @@ def _spec_errors(error: ValidationError, origins: Mapping[str, Origin]) -> list[
 def _spec_error(place: Sequence[int | str], message: str, origins: Mapping[str, Origin]) -> FieldError:
     path = ".".join(str(step) for step in place)
     origin = origins.get(path) or origins.get(str(place[0]) if place else "")
+    if path == "robustness" and origins.get("objectives") == "request":
+        origin = "request"  # it is the request's objectives that it does not fit
     if origin == "request":
         prefix = "" if path.startswith(("prescription", "dose_grid_mm")) else "overrides."
         return FieldError(field=prefix + path, message=message)

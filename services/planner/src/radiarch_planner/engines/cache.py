@@ -7,6 +7,7 @@ may be trimmed or wiped at any moment, by anybody, and the numbers stay the same
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from radiarch_common.errors import UnavailableError
 from radiarch_common.objects import ObjectMissingError, ObjectStore
 from radiarch_common.settings import Settings
 from radiarch_common.telemetry import get_logger
@@ -55,7 +56,10 @@ def open_cache(objects: ObjectStore, settings: Settings) -> Generator[BlockCache
     quota_bytes = settings.cache_quota_gb * 1e9
     trim(objects, quota_bytes)
     yield BlockCache(objects) if quota_bytes else None
-    trim(objects, quota_bytes)
+    try:
+        trim(objects, quota_bytes)
+    except UnavailableError:
+        _log.warning("the cache was not trimmed")  # a plan is made, and not lost for that
 
 
 def trim(objects: ObjectStore, quota_bytes: float) -> int:

@@ -168,7 +168,7 @@ class ProcessPool:
         with ThreadPoolExecutor(self.size, thread_name_prefix="engine") as threads:
             order = sorted(range(len(pieces)), key=lambda number: -parts[number])
             begun = {n: threads.submit(pieces[n], Runner(self.build, stop, shares, spared, n)) for n in order}
-            waiting = deque(begun[number] for number in range(len(pieces)))
+            waiting = deque(begun.pop(number) for number in range(len(pieces)))
             try:
                 self._collect(waiting, watch, lambda: tell(share_done()), take)
             finally:

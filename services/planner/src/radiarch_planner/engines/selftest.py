@@ -29,7 +29,7 @@ from radiarch_planner.engines.water_phantom import ENERGIES_MEV, SPOT_PROTONS, S
 
 log = logging.getLogger(__name__)
 
-_LAYOUT = 2
+LAYOUT = 2
 _WHEELS_RUN_ON = ("x86_64", "AMD64")
 _LOW, _HIGH = (Shot(energy_mev=energy) for energy in ENERGIES_MEV)
 _WITHOUT_NUCLEI = replace(_LOW, nuclear=False)
@@ -90,7 +90,7 @@ def examined_build(build: Build, settings: Settings, watch: Watch) -> PassedBuil
     if findings.failed:
         raise SelfTestFailedError(build, " ".join(findings.failed))
     passed = PassedBuild(
-        layout=_LAYOUT, build=build.name, sha256=build.sha256, cpu=cpu.model, tested=datetime.now(UTC),
+        layout=LAYOUT, build=build.name, sha256=build.sha256, cpu=cpu.model, tested=datetime.now(UTC),
         findings=tuple(findings.passed), cost=cost,
     )  # fmt: skip
     write_whole(path, passed.model_dump_json(indent=1).encode())
@@ -110,7 +110,7 @@ def read_kept(path: Path) -> PassedBuild | None:
         kept = PassedBuild.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
-    return kept if kept.layout == _LAYOUT else None
+    return kept if kept.layout == LAYOUT else None
 
 
 def _examine(build: Build, settings: Settings, folder: Path, watch: Watch) -> tuple[Findings, EngineCost]:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from radiarch_common.contours import slabs
 from radiarch_common.geometry import Contour, Grid
+from scipy.sparse import csr_matrix
 
 from radiarch_planner.solids.planes import Raster
 from radiarch_planner.solids.sections import Section, Sectioned
@@ -28,15 +29,16 @@ def rasterised(solid: Sectioned, lattice: Lattice, box: Box) -> Shape:
     share = np.zeros(box.shape, np.float32)
     if solid.raster is None or 0 in box.shape:
         return Shape(box, share)
-    columns = _overlap(solid.raster.x_edges_mm, lattice.edges_mm(box, 0))
-    rows = _overlap(solid.raster.y_edges_mm, lattice.edges_mm(box, 1))
+    # Sparse products add up in one order; the bits of dense ones depend on the number of threads.
+    columns = csr_matrix(_overlap(solid.raster.x_edges_mm, lattice.edges_mm(box, 0)))
+    rows = csr_matrix(_overlap(solid.raster.y_edges_mm, lattice.edges_mm(box, 1)))
     planes = lattice.edges_mm(box, 2)
     for section in solid.sections():
         half = section.thickness_mm / 2
         parts = _overlap(np.array([section.z_mm - half, section.z_mm + half]), planes)[:, 0]
         touched = np.flatnonzero(parts)
         if len(touched):
-            plane = rows @ section.share.astype(np.float32, copy=False) @ columns.T
+            plane = (columns @ (rows @ section.share.astype(np.float32, copy=False)).T).T
             share[touched] += parts[touched, None, None] * plane
     return Shape(box, np.clip(share, 0, 1, out=share))
 
