@@ -151,7 +151,7 @@ def test_width_of_a_spot_in_air(
         layers=(layer,),
     )
     engine = make_engine(nuclear=False)
-    dose = engine.final_dose(air, (beam,), make_spec(primaries_final=100_000), QuietWatch()).dose_gy
+    dose = engine.final_dose(air, (beam,), make_spec(primaries_final=400_000), QuietWatch()).dose_gy
     along = 1 if gantry_deg == 0.0 else 2
     plane = dose.take(range(30, 51), axis=along).sum(axis=along, dtype=np.float64)
     # x of the gantry is x of the patient at gantry 0 and y at 90; y of the gantry is the patient's z.
