@@ -11,6 +11,7 @@ import pytest
 from radiarch_common.case import Case
 from radiarch_common.errors import RefusedError
 from radiarch_common.plans import Beam, Goal, Objective, Prescription
+from radiarch_common.watch import QuietWatch
 from radiarch_standalone.phantom import CENTRE_MM
 from radiarch_testkit.one_spot import Bench
 from radiarch_testkit.requests import SMALL
@@ -123,7 +124,9 @@ REFUSED: dict[str, tuple[Callable[[Case], Case], dict[str, Any], float, str]] = 
 
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("phantom"), dose_grid_mm=5.0)
+    bench = Bench(tmp_path_factory.mktemp("phantom"), dose_grid_mm=5.0)
+    bench.engine.cost(QuietWatch())  # tested at its first use on a machine: that is no plan's engine
+    return bench
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -136,7 +139,7 @@ def test_it_is_refused_before_an_engine_starts(phantom: Bench, name: str, monkey
     change, asked, memory_gb, reason = REFUSED[name]
     monkeypatch.setattr(subprocess, "Popen", start)
     monkeypatch.setattr("radiarch_planner.patient.machine_memory_bytes", lambda: memory_gb * 1e9)
-    monkeypatch.setattr("radiarch_planner.plan.machine_memory_bytes", lambda: memory_gb * 1e9)
+    monkeypatch.setattr("radiarch_planner.optimum.machine_memory_bytes", lambda: memory_gb * 1e9)
     with pytest.raises(RefusedError, match=reason) as refusal:
         phantom.plan_of(change(phantom.case), **TINY | asked)
     assert refusal.value.hint, "a refusal says what to do"
