@@ -89,3 +89,19 @@ def test_a_range_shifter_does_not_stand_in_the_patient() -> None:
     refuse_collision(beam, None, np.array([120.0, 310.0]))
     with pytest.raises(RefusedError, match=r"'thin' of beam 'G0' ends 300 mm before .* patient reaches 310 mm"):
         refuse_collision(beam, THIN, np.array([120.0, 310.0]))
+
+
+def test_a_setup_error_does_not_bring_it_there_either() -> None:
+    """Fails when only the nominal place is looked at: a scenario would start protons inside the patient."""
+    beam = Beam(name="G0", gantry_angle_deg=0.0)
+    refuse_collision(beam, THIN, np.array([290.0]), room_mm=5.0)
+    with pytest.raises(RefusedError, match="reaches 303 mm towards it with setup errors"):
+        refuse_collision(beam, THIN, np.array([298.0]), room_mm=5.0)
+
+
+def test_a_block_that_stops_every_energy_reaches_nothing() -> None:
+    """Fails, by an IndexError, when a beam behind it is asked how far it reaches."""
+    reach = Reach(np.array([100.0]), np.array([77.0]), (2e3, 2e3), range_shifters=(block("wall", 77.0),))
+    beam = Beam(name="G0", gantry_angle_deg=0.0, range_shifter="wall")
+    with pytest.raises(RefusedError, match="nothing through range shifter 'wall'"):
+        range_shifter_for(beam, depths(20.0, 60.0), reach, 5.0)

@@ -34,7 +34,7 @@ def patient_of(
     grid = calculation_grid(whole, seen.grid, seen.share, dose_grid_mm)
     refuse_large_grid(whole, grid, machine_memory_bytes())
     hu = ct_on_grid(seen.ct_hu, whole, seen.grid, seen.share, grid)
-    return within_calibration(Patient(grid, hu, seen.changes, case.manifest.patient_position), calibration)
+    return within_calibration(Patient(grid, hu, case.manifest.patient_position, seen.changes), calibration)
 
 
 def occupancy_of(case: Case, name: str, patient: Patient) -> FloatArray:

@@ -74,7 +74,7 @@ def make_water() -> MakeWater:
         origin_mm: tuple[float, float, float], spacing_mm: tuple[float, float, float], size: tuple[int, int, int]
     ) -> Patient:
         grid = Grid(origin_mm=origin_mm, spacing_mm=spacing_mm, size=size)
-        return Patient(grid, np.zeros(grid.shape, dtype=np.float32))
+        return Patient(grid, np.zeros(grid.shape, dtype=np.float32), "HFS")
 
     return make
 

@@ -87,7 +87,7 @@ def shoot(make_engine: MakeEngine, make_water: MakeWater, make_spec: MakeSpec) -
         spec = make_spec(primaries_final=10_000, let_map=let_map).model_copy(update={"batches": 2})
         deep = depth_mm or int(range_mm(energy_mev + 1.0) + 15.0)
         block = make_water((-75.0, 0.5, -75.0), (6.0, 1.0, 6.0), (26, deep, 26))
-        block = Patient(block.grid, block.ct_hu + np.float32(hu))
+        block = Patient(block.grid, block.ct_hu + np.float32(hu), "HFS")
         engine = make_engine(calibration=calibration, nuclear=nuclear)
         final = engine.final_dose(block, (pencil(energy_mev),), spec, QuietWatch())
         return Shot(np.arange(deep) + 0.5, final.dose_gy.sum(axis=(0, 2), dtype=np.float64), final)
@@ -127,7 +127,7 @@ def test_ranges_through_a_calibration_follow_its_stopping_power(
     """Fails when spots are placed by another stopping power than the engine slows protons down with."""
     voxel = make_water((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (1, 1, 1))
     engine = make_engine(calibration="ucl-toshiba")
-    relative = float(engine.stopping_power(Patient(voxel.grid, voxel.ct_hu + np.float32(hu)))[0, 0, 0])
+    relative = float(engine.stopping_power(Patient(voxel.grid, voxel.ct_hu + np.float32(hu), "HFS"))[0, 0, 0])
     assert relative != 1.0
     expected = range_mm(MEAN_MEV[150.0]) / relative
     assert shoot(150.0, "ucl-toshiba", hu).r80_mm == pytest.approx(expected, abs=1.0)

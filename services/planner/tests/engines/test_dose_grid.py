@@ -122,11 +122,11 @@ def test_metal_is_refused_and_a_little_of_it_is_said() -> None:
     calibration = read_calibration(PACKAGE / "ct_calibrations" / "ucl-toshiba")
     grid = Grid(origin_mm=(0, 0, 0), spacing_mm=(2, 2, 2), size=(20, 20, 20))
     hu = np.zeros(grid.shape, dtype=np.float32)
-    assert within_calibration(Patient(grid, hu), calibration).warnings == ()
+    assert within_calibration(Patient(grid, hu, "HFS"), calibration).warnings == ()
     hu[:2, :2, :2] = 2500.0
-    (warning,) = within_calibration(Patient(grid, hu), calibration).warnings
+    (warning,) = within_calibration(Patient(grid, hu, "HFS"), calibration).warnings
     assert "0.06 cm3" in warning
-    assert within_calibration(Patient(grid, hu), calibration).ct_hu.max() == 1565.0
+    assert within_calibration(Patient(grid, hu, "HFS"), calibration).ct_hu.max() == 1565.0
     hu[:5, :5, :5] = 2500.0
     with pytest.raises(RefusedError, match="1565 HU"):
-        within_calibration(Patient(grid, hu), calibration)
+        within_calibration(Patient(grid, hu, "HFS"), calibration)

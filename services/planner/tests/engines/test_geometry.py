@@ -138,7 +138,7 @@ def test_width_of_a_spot_in_air(
 ) -> None:
     # The width that is written into the plan comes from the library's numbers at the nozzle; this is the engine's.
     box = make_water((-40.0, -40.0, -40.0), (1.0, 1.0, 1.0), (81, 81, 81))
-    air = Patient(box.grid, np.full(box.grid.shape, -1000.0, dtype=np.float32))
+    air = Patient(box.grid, np.full(box.grid.shape, -1000.0, dtype=np.float32), "HFS")
     layer = Layer(energy_mev=150.0, x_mm=(0.0,), y_mm=(0.0,), mu=(1.0,), spot_fwhm_mm=(8.0, 9.0))
     beam = ResultBeam(
         number=1,

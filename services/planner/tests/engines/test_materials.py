@@ -30,7 +30,7 @@ def test_the_dose_is_that_of_the_whole_database(
     grid = Grid(origin_mm=(-40.0, -120.0, -40.0), spacing_mm=(4.0, 4.0, 4.0), size=(21, 61, 21))
     hu = np.zeros(grid.shape, dtype=np.float32)
     hu[:, 5:8], hu[:, 10:12], hu[:, 14:16] = 900.0, -900.0, 60.0
-    patient, target = Patient(grid, hu), make_ball(grid, (0.0, 20.0, 0.0), 18.0)
+    patient, target = Patient(grid, hu, "HFS"), make_ball(grid, (0.0, 20.0, 0.0), 18.0)
     spec = make_spec(primaries_final=10_000, spot_spacing_mm=12.0, layer_spacing_mm=12.0)
     engine = make_engine(calibration="ucl-toshiba")
     placement = engine.place(patient, target, spec, QuietWatch())

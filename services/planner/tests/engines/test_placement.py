@@ -134,7 +134,7 @@ def test_range_in_tissue_is_what_the_calibration_says(
     engine = make_engine(calibration="ucl-toshiba")
     water = make_water((-48.0, 0.5, -48.0), (4.0, 1.0, 4.0), (25, 230, 25))
     for hu in (-100.0, 40.0, 700.0, 1210.0):
-        tissue = Patient(water.grid, np.full(water.grid.shape, hu, dtype=np.float32))
+        tissue = Patient(water.grid, np.full(water.grid.shape, hu, dtype=np.float32), "HFS")
         power = float(engine.stopping_power(tissue)[0, 0, 0])
         placement_range_mm = float(np.interp(150.0, engine.model.reach.energies_mev, engine.model.reach.ranges_mm))
         depth_mm = r80_mm(engine, tissue, make_spec)

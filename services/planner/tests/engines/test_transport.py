@@ -32,9 +32,9 @@ def test_the_dose_is_that_of_the_engines_own_settings(
     hu = np.zeros(grid.shape, dtype=np.float32)
     hu[:, 12:18] = 800.0
     engine, spec = make_engine(calibration="ucl-toshiba"), make_spec(primaries_final=200_000)
-    dose = engine.final_dose(Patient(grid, hu), (_pencil(),), spec, QuietWatch()).dose_gy
+    dose = engine.final_dose(Patient(grid, hu, "HFS"), (_pencil(),), spec, QuietWatch()).dose_gy
     monkeypatch.setattr(inputs, "TRANSPORT", {})
-    own = engine.final_dose(Patient(grid, hu), (_pencil(),), spec, QuietWatch()).dose_gy
+    own = engine.final_dose(Patient(grid, hu, "HFS"), (_pencil(),), spec, QuietWatch()).dose_gy
     by_depth, expected = _layers(dose), _layers(own)
     assert not np.array_equal(by_depth, expected)
     for share in (0.8, 0.2):

@@ -30,16 +30,16 @@ class Patient:
         The calculation grid, which is also the dose grid.
     ct_hu
         Shape (z, y, x), float32, HU; air outside BODY.
-    warnings
-        What was changed on the way that a physicist should know.
     position
         Patient Position, DICOM's word: how the patient lies under the beams.
+    warnings
+        What was changed on the way that a physicist should know.
     """
 
     grid: Grid
     ct_hu: FloatArray
+    position: str
     warnings: tuple[str, ...] = ()
-    position: str = "HFS"
 
 
 @dataclass(frozen=True)

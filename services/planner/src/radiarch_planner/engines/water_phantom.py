@@ -129,7 +129,7 @@ def _inputs(build: Build, shot: Shot, folder: Path) -> BeamInputs:
         origin_mm=(first, STEP_MM / 2.0, first), spacing_mm=(_ACROSS_MM, STEP_MM, _ACROSS_MM),
         size=(across, _DEPTH, across),
     )  # fmt: skip
-    water = Patient(grid, np.zeros(grid.shape, np.float32))
+    water = Patient(grid, np.zeros(grid.shape, np.float32), "HFS")
     calibration = read_calibration(Path(radiarch_planner.__file__).parent / "ct_calibrations" / "water")
     physics = Physics(_beam(), calibration, shot.nuclear)
     frame = BeamFrame.of((0.0, 20.0, 0.0), 0.0, 0.0, (_SOURCE_MM, _SOURCE_MM), water.position)
