@@ -131,7 +131,7 @@ def settings(nats_server: EmbeddedNats, tmp_path: Path) -> Settings:
         pacs={"main": FolderPacsSettings(folder=tmp_path / "pacs")},
         default_machine=None,
         default_ct_calibration=None,
-        allow_unauthenticated=False,
+        authentication="none",
     )
 
 

@@ -46,15 +46,15 @@ def test_every_answer_that_is_not_success_is_described_as_a_problem() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
 def test_this_machine_may_call(host: str) -> None:
     """Loopback needs no permission."""
-    check_host(Settings(http_host=host, allow_unauthenticated=False))
+    check_host(Settings(http_host=host, authentication="none"))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "gateway.example"])
-def test_others_may_not_unless_the_operator_says_so(host: str) -> None:
-    """Without authentication the gateway does not open itself to a network by one setting alone."""
-    with pytest.raises(RefusedError, match="ALLOW_UNAUTHENTICATED"):
-        check_host(Settings(http_host=host, allow_unauthenticated=False))
-    check_host(Settings(http_host=host, allow_unauthenticated=True))
+def test_others_may_only_where_they_must_log_in(host: str) -> None:
+    """Without a login the gateway does not open itself to a network, whatever else is set."""
+    with pytest.raises(RefusedError, match="RADIARCH_AUTHENTICATION=accounts"):
+        check_host(Settings(http_host=host, authentication="none"))
+    check_host(Settings(http_host=host))
 
 
 def _start(tmp_path: Path, **own: str) -> "subprocess.Popen[str]":
@@ -87,16 +87,16 @@ def test_it_says_where_it_listens_and_ends_on_sigterm(tmp_path: Path, nats_serve
 
 def test_it_refuses_to_start_for_everybody(tmp_path: Path) -> None:
     """The reason and the way out are in the log."""
-    process = _start(tmp_path, RADIARCH_HTTP_HOST="0.0.0.0")
+    process = _start(tmp_path, RADIARCH_HTTP_HOST="0.0.0.0", RADIARCH_AUTHENTICATION="none")
     _, log = process.communicate(timeout=HANG_S)
     assert process.returncode == 2
-    assert "RADIARCH_ALLOW_UNAUTHENTICATED" in log
+    assert "RADIARCH_AUTHENTICATION=accounts" in log
     assert not (tmp_path / "radiarch.db").exists()
 
 
 def test_it_starts_without_a_bus(tmp_path: Path) -> None:
     """Requests are answered, and the bus is named as what is missing."""
-    process = _start(tmp_path, RADIARCH_NATS_URL="nats://127.0.0.1:9")
+    process = _start(tmp_path, RADIARCH_NATS_URL="nats://127.0.0.1:9", RADIARCH_AUTHENTICATION="none")
     assert process.stderr is not None
     try:
         lines = (json.loads(line) for line in process.stderr if line.startswith("{"))

@@ -145,6 +145,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
             PlanRow(
                 id=JOB,
                 created_at=START,
+                clinic_id="main",
+                asked_by="local",
                 study_instance_uid="1.2",
                 pacs="main",
                 requested={},

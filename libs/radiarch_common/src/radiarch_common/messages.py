@@ -1,11 +1,11 @@
 """The contract: every job and every event that crosses the bus. Ids and object keys, never pixels or names."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, TypeAdapter
 
-from radiarch_common.plans import Model, ResolvedPlan, Sha256, Uid
+from radiarch_common.plans import Identifier, Model, ResolvedPlan, Sha256, Uid
 
 JobId = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{8,40}$")]
 StageName = Literal["gateway", "importer", "planner", "exporter"]
@@ -94,7 +94,8 @@ class EventMessage(Model):
     @property
     def rank(self) -> int:
         """Place of this kind of event inside one attempt."""
-        return {"started": 0, "progress": 1, "waiting": 1, "finished": 2}.get(self.what, 3)
+        first = {"requested": 0, "requeued": 0, "cancelling": 0, "started": 0}
+        return (first | {"progress": 1, "waiting": 1, "finished": 2}).get(self.what, 3)
 
     @property
     def what(self) -> str:
@@ -105,6 +106,53 @@ class EventMessage(Model):
     def order(self) -> tuple[int, int, int, int]:
         """Run, stage, attempt, rank: attempts are counted per stage, so the stage comes before them."""
         return self.run, STAGES.index(self.stage), self.attempt, self.rank
+
+
+class Requested(EventMessage):
+    """A plan was asked for, and taken: all that the gateway keeps of it, so that it can be told again from here.
+
+    Attributes
+    ----------
+    clinic_id, asked_by
+        Whose work it is, and who asked: a user, a key or a rule by its id, never by name.
+    requested
+        The body as it came.
+    body_sha256
+        Digest of that body, as an ``idempotency_key`` used again is compared with it.
+    """
+
+    kind: Literal["requested"] = "requested"
+    clinic_id: Identifier
+    asked_by: str
+    deadline: AwareDatetime
+    pacs: str
+    study_instance_uid: Uid
+    segmentation_uid: Uid | None = None
+    requested: dict[str, Any]
+    resolved: ResolvedPlan
+    idempotency_key: str | None = None
+    body_sha256: Sha256
+
+
+class Requeued(EventMessage):
+    """A job was put back: ``run`` is the new one."""
+
+    kind: Literal["requeued"] = "requeued"
+    reason: str
+    deadline: AwareDatetime
+
+
+class Cancelling(EventMessage):
+    """Somebody asked for an end; the job has not stopped yet."""
+
+    kind: Literal["cancelling"] = "cancelling"
+    asked_by: str
+
+
+class Erased(EventMessage):
+    """Everything of this job was erased and must not come back: what is told again from here leaves it out."""
+
+    kind: Literal["erased"] = "erased"
 
 
 class Started(EventMessage):
@@ -163,7 +211,18 @@ class Cancelled(EventMessage):
 
 
 Event = Annotated[
-    Started | Progressed | Waiting | Retrying | Finished | Failed | Cancelled, Field(discriminator="kind")
+    Requested
+    | Requeued
+    | Cancelling
+    | Started
+    | Progressed
+    | Waiting
+    | Retrying
+    | Finished
+    | Failed
+    | Cancelled
+    | Erased,
+    Field(discriminator="kind"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 """Reads any event from its JSON."""

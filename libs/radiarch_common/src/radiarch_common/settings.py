@@ -68,8 +68,12 @@ class Settings(BaseSettings):
         Machines, CT calibrations and workflows of the operator's own, beside those that come with the planner.
     default_machine, default_ct_calibration
         The deployment's own choice, for requests that name none; unset: requests must name them.
-    allow_unauthenticated
-        Let the gateway listen beyond this machine although it asks nobody who they are.
+    authentication
+        ``accounts``: callers log in, or bear an API key or a token of ``oidc``. ``none``: whoever reaches the gateway
+        may do everything; it then listens on loopback alone.
+    secret_key
+        Signs access tokens and links, and keys the hashes of the audit log; the same for every gateway. Unset: made
+        once, and kept in the database.
     """
 
     model_config = SettingsConfigDict(env_prefix="RADIARCH_", env_nested_delimiter="__", extra="ignore")
@@ -99,6 +103,9 @@ class Settings(BaseSettings):
     default_machine: str | None = None
     default_ct_calibration: str | None = None
     http_host: str = "127.0.0.1"
-    allow_unauthenticated: bool = False
+    authentication: Literal["accounts", "none"] = "accounts"
+    secret_key: SecretStr | None = Field(default=None, min_length=32)
+    access_token_min: float = Field(default=60.0, gt=0)
+    refresh_token_days: float = Field(default=7.0, gt=0)
     http_port: int = Field(default=9042, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

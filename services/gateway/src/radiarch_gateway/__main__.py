@@ -43,21 +43,18 @@ class Server(uvicorn.Server):
 
 
 def check_host(settings: Settings) -> None:
-    """Only this machine may call, unless the operator has said that anyone may.
+    """Without a login, only this machine may call.
 
     Raises
     ------
     RefusedError
-        If the host is not loopback, and nobody has allowed that.
+        If nobody is asked who they are, and the host is not loopback.
     """
-    if is_loopback(settings.http_host):
-        return
-    if not settings.allow_unauthenticated:
+    if settings.authentication == "none" and not is_loopback(settings.http_host):
         raise RefusedError(
-            f"The gateway has no authentication and will not listen on '{settings.http_host}'.",
-            "Listen on 127.0.0.1, or set RADIARCH_ALLOW_UNAUTHENTICATED=1 if the network itself keeps others out.",
+            f"A gateway without login will not listen on '{settings.http_host}'.",
+            "Set RADIARCH_AUTHENTICATION=accounts, or listen on 127.0.0.1.",
         )
-    log.warning("NO AUTHENTICATION: whoever reaches this address may plan, read and cancel", host=settings.http_host)
 
 
 def is_loopback(host: str) -> bool:

@@ -11,6 +11,7 @@ from radiarch_common.settings import Settings
 from radiarch_gateway import problems
 from radiarch_gateway.artifacts.routes import router as artifacts
 from radiarch_gateway.artifacts.store import API
+from radiarch_gateway.auth.guard import check_routes
 from radiarch_gateway.bootstrap import build
 from radiarch_gateway.describe import DESCRIPTION, TAGS, document
 from radiarch_gateway.info.routes import health
@@ -41,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (info, workflows, plans, jobs, artifacts):
         app.include_router(router, prefix=API)
     app.include_router(health)
+    check_routes(app)
     document(app)
     return app
 

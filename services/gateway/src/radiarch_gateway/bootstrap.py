@@ -14,6 +14,8 @@ from radiarch_common.telemetry import get_logger
 from sqlalchemy.exc import OperationalError
 
 from radiarch_gateway.aggregate import Aggregator
+from radiarch_gateway.auth.doorkeeper import Doorkeeper
+from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
 from radiarch_gateway.info.probes import Probes
@@ -32,6 +34,8 @@ class Gateway:
 
     settings: Settings
     database: Database
+    secret: ServerSecret
+    doorkeeper: Doorkeeper
     objects: ObjectStore
     link: Link
     catalogues: Catalogues
@@ -91,9 +95,12 @@ def build(settings: Settings) -> Gateway:
     database = Database(settings.database_url)
     objects = open_objects(settings)
     link = Link(settings)
+    secret = ServerSecret(settings, database)
     return Gateway(
         settings=settings,
         database=database,
+        secret=secret,
+        doorkeeper=Doorkeeper(settings, database, secret),
         objects=objects,
         link=link,
         catalogues=Catalogues(link),

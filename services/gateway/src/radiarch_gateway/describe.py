@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from radiarch_common.settings import Settings
 
-from radiarch_gateway.problems import Problem
+from radiarch_gateway.problems import Problem, problems
 
 DESCRIPTION = """Radiotherapy planning as a service: ask for a plan on a study in a PACS, follow its job, and
 find the RT Plan, the RT Dose, the DVH and the goals in the PACS and here.
@@ -18,6 +19,10 @@ find the RT Plan, the RT Dose, the DVH and the goals in the PACS and here.
 **Not for treatment.** Every plan is UNAPPROVED, with intent RESEARCH.
 
 Errors are `application/problem+json` (RFC 9457)."""
+
+OF_THE_GUARD = (401, 403)
+"""What every route that takes a caller may answer."""
+METHODS = ("get", "post", "put", "patch", "delete")
 
 TAGS: list[dict[str, Any]] = [
     {"name": "plans", "description": "Ask for a plan; see what came of it."},
@@ -41,10 +46,18 @@ def document(app: FastAPI) -> None:
             parts = found["components"]["schemas"]
             parts |= problem.pop("$defs", {})
             parts["Problem"] = problem
+            for operation in _operations(found):
+                if "security" in operation:
+                    operation["responses"] |= json.loads(json.dumps(problems(*OF_THE_GUARD)))
             app.openapi_schema = found
         return app.openapi_schema
 
     app.openapi = openapi
+
+
+def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in found["paths"].values():
+        yield from (operation for method, operation in path.items() if method in METHODS)
 
 
 def committed() -> str:

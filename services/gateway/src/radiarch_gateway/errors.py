@@ -27,6 +27,14 @@ class MissingError(RadiarchError):
         super().__init__(f"There is no {what} '{name}'.")
 
 
+class UnauthorizedError(RadiarchError):
+    """Nobody known bears this credential."""
+
+
+class ForbiddenError(RadiarchError):
+    """The caller is known, and may not do this."""
+
+
 class ConflictError(RadiarchError):
     """The request contradicts what is already so."""
 

@@ -18,9 +18,11 @@ from radiarch_gateway.errors import (
     ConflictError,
     DamagedError,
     FieldError,
+    ForbiddenError,
     InvalidRequestError,
     MissingError,
     NotReadyError,
+    UnauthorizedError,
 )
 from radiarch_gateway.field_errors import field_errors
 
@@ -73,6 +75,8 @@ def install(app: FastAPI) -> None:
     """Have every error of this application answered as a problem."""
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(InvalidRequestError, _refused)
+    app.add_exception_handler(UnauthorizedError, _unauthorized)
+    app.add_exception_handler(ForbiddenError, _plain(403))
     app.add_exception_handler(MissingError, _plain(404))
     app.add_exception_handler(ConflictError, _plain(409))
     app.add_exception_handler(DamagedError, _plain(500))
@@ -89,6 +93,10 @@ def _plain(status: int) -> Any:  # noqa: ANN401 - a handler, as Starlette types 
         return answer(status, str(error))
 
     return handler
+
+
+def _unauthorized(_: Request, error: Exception) -> JSONResponse:
+    return answer(401, str(error), headers={"WWW-Authenticate": "Bearer"})
 
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -125,6 +125,7 @@ class LocalRadiarch:
             "RADIARCH_DEFAULT_MACHINE": GENERIC_MACHINE,
             "RADIARCH_DEFAULT_CT_CALIBRATION": GENERIC_CALIBRATION,
             "RADIARCH_ENGINE_PROCESSES": str(self._engine_processes),
+            "RADIARCH_AUTHENTICATION": "none",
             "RADIARCH_HTTP_HOST": "127.0.0.1",
             "RADIARCH_HTTP_PORT": str(self._port),
         } | self._more

@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.artifacts.store import artifact, content
+from radiarch_gateway.auth.guard import ArtifactsReader
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.ids import ID_PATTERN
 from radiarch_gateway.problems import problems
@@ -16,9 +17,9 @@ router = APIRouter(prefix="/artifacts", tags=["artifacts"])
 ArtifactId = Annotated[str, Path(description="As in the plan's `artifacts`.", pattern=ID_PATTERN)]
 
 
-def _load(gateway: Gateway, artifact_id: str) -> ArtifactRow:
+def _load(gateway: Gateway, artifact_id: str, clinic_id: str) -> ArtifactRow:
     with gateway.database.reading() as session:
-        return artifact(session, artifact_id)
+        return artifact(session, artifact_id, clinic_id)
 
 
 @router.get(
@@ -37,10 +38,13 @@ def _load(gateway: Gateway, artifact_id: str) -> ArtifactRow:
     },
 )
 async def get_artifact(
-    gateway: GatewayDep, artifact_id: ArtifactId, if_none_match: Annotated[str | None, Header()] = None
+    gateway: GatewayDep,
+    caller: ArtifactsReader,
+    artifact_id: ArtifactId,
+    if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Bytes of one file of a plan, checked against the SHA-256 they were stored with."""
-    row = await run_in_threadpool(_load, gateway, artifact_id)
+    row = await run_in_threadpool(_load, gateway, artifact_id, caller.clinic_id)
     headers = {
         "ETag": f'"{row.sha256}"',
         "Cache-Control": "private, no-cache",

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 
 from radiarch_gateway.artifacts.models import ArtifactRow, ArtifactView
 from radiarch_gateway.errors import DamagedError, MissingError
+from radiarch_gateway.plans.models import PlanRow
 
 API: Final = "/api/v1"
 
@@ -38,10 +39,11 @@ def view(row: ArtifactRow) -> ArtifactView:
     )
 
 
-def artifact(session: Session, artifact_id: str) -> ArtifactRow:
-    """One artifact. Raises MissingError."""
+def artifact(session: Session, artifact_id: str, clinic_id: str) -> ArtifactRow:
+    """One artifact of a clinic; another's is as good as missing. Raises MissingError."""
     row = session.get(ArtifactRow, artifact_id)
-    if row is None:
+    plan = session.get(PlanRow, row.job_id) if row else None
+    if row is None or plan is None or plan.clinic_id != clinic_id:
         raise MissingError("artifact", artifact_id)
     return row
 

@@ -7,6 +7,7 @@ from radiarch_common.catalogue import Catalogue
 from radiarch_common.errors import UnavailableError
 from radiarch_common.settings import Settings
 
+from radiarch_gateway.auth.guard import InfoReader
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.errors import NotReadyError
 from radiarch_gateway.info.models import Defaults, Deployment, Health, Info, Reachability, Reachable, WorkflowBrief
@@ -20,7 +21,7 @@ health = APIRouter(prefix="/health", tags=["health"])
 
 
 @router.get("/info", summary="This deployment")
-async def get_info(gateway: GatewayDep) -> Info:
+async def get_info(gateway: GatewayDep, _: InfoReader) -> Info:
     """Version, what planners offer, the deployment's own choices, and which neighbours answer now."""
     catalogue = await gateway.catalogues.known()
     answers = await gateway.probes.ask()
@@ -78,8 +79,8 @@ async def _workers(gateway: Gateway) -> dict[str, int]:
 
 def _warnings(catalogue: Catalogue | None, settings: Settings) -> list[str]:
     found = ["Not for treatment: every plan is UNAPPROVED, for research."]
-    if settings.allow_unauthenticated:
-        found.append("Whoever reaches this gateway may use it: there is no authentication.")
+    if settings.authentication == "none":
+        found.append("Whoever is at this machine may do everything: there is no login.")
     if settings.s3 is None or settings.database_url.startswith("sqlite"):
         found.append("Embedded parts (SQLite or a folder of objects): for one machine, not for a clinic.")
     entries = (*catalogue.machines, *catalogue.ct_calibrations) if catalogue else ()

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from radiarch_gateway.auth.guard import JobsCanceller, JobsReader
 from radiarch_gateway.bootstrap import GatewayDep
 from radiarch_gateway.ids import ID_PATTERN
 from radiarch_gateway.jobs.models import JobState
@@ -22,33 +23,35 @@ JobId = Annotated[str, Path(description="The same as the plan's id.", pattern=ID
 @router.get("", summary="List jobs", responses=problems(422))
 def list_jobs(
     gateway: GatewayDep,
+    caller: JobsReader,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(pattern=ID_PATTERN, description="`next_cursor` of the page before.")] = None,
     state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
 ) -> JobPage:
     """Jobs, newest first."""
     with gateway.database.reading() as session:
-        return jobs_page(session, limit, cursor, state)
+        return jobs_page(session, caller.clinic_id, limit, cursor, state)
 
 
 @router.get("/{job_id}", summary="See a job", responses=problems(404, 422))
-def get_job(gateway: GatewayDep, job_id: JobId) -> JobView:
+def get_job(gateway: GatewayDep, caller: JobsReader, job_id: JobId) -> JobView:
     """State, stage, progress, message, timings and log."""
     with gateway.database.reading() as session:
-        return job_view(job(session, job_id))
+        return job_view(job(session, job_id, caller.clinic_id))
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", status_code=202, responses=problems(404, 409, 422))
-def cancel_job(gateway: GatewayDep, job_id: JobId) -> JobView:
+def cancel_job(gateway: GatewayDep, caller: JobsCanceller, job_id: JobId) -> JobView:
     """Ask a job to stop. Asked again, nothing changes; a job that ended otherwise answers 409."""
     with gateway.database.writing() as session:
-        view = job_view(cancel(session, job_id))
+        view = job_view(cancel(session, job_id, caller.clinic_id))
     gateway.relay.wake()
     return view
 
 
 def _resume_after(
     gateway: GatewayDep,
+    caller: JobsReader,
     job_id: JobId,
     last_event_id: Annotated[
         str | None, Header(pattern=r"^[0-9]{1,18}$", description="`id` of the last event received.")
@@ -56,7 +59,7 @@ def _resume_after(
 ) -> int:
     """Place in the stream to go on after; a client that has everything is told to stay away."""
     with gateway.database.reading() as session:
-        row = job(session, job_id)
+        row = job(session, job_id, caller.clinic_id)
     after = int(last_event_id) if last_event_id is not None else 0
     if last_event_id is not None and JobState(row.state).final and row.last_sequence == after:
         raise StreamOverError

@@ -8,19 +8,27 @@ from radiarch_gateway.jobs.models import JobRow, JobState
 from radiarch_gateway.jobs.state import advance
 from radiarch_gateway.jobs.views import JobPage, job_summary
 from radiarch_gateway.outbox import put_cancel, put_cancelled, take_back_job
+from radiarch_gateway.plans.models import PlanRow
 
 
-def job(session: Session, job_id: str, *, to_change: bool = False) -> JobRow:
-    """One job. Raises MissingError."""
+def job(session: Session, job_id: str, clinic_id: str, *, to_change: bool = False) -> JobRow:
+    """One job of a clinic; another's is as good as missing. Raises MissingError."""
+    plan = session.get(PlanRow, job_id)
     row = session.get(JobRow, job_id, with_for_update=True if to_change else None)
-    if row is None:
+    if row is None or plan is None or plan.clinic_id != clinic_id:
         raise MissingError("job", job_id)
     return row
 
 
-def jobs_page(session: Session, limit: int, cursor: str | None, state: JobState | None) -> JobPage:
-    """Some jobs, newest first, those before ``cursor``."""
-    statement = select(JobRow).order_by(col(JobRow.id).desc()).limit(limit + 1)
+def jobs_page(session: Session, clinic_id: str, limit: int, cursor: str | None, state: JobState | None) -> JobPage:
+    """Some jobs of a clinic, newest first, those before ``cursor``."""
+    statement = (
+        select(JobRow)
+        .join(PlanRow)
+        .where(PlanRow.clinic_id == clinic_id)
+        .order_by(col(JobRow.id).desc())
+        .limit(limit + 1)
+    )
     if cursor is not None:
         statement = statement.where(col(JobRow.id) < cursor)
     if state is not None:
@@ -31,7 +39,7 @@ def jobs_page(session: Session, limit: int, cursor: str | None, state: JobState 
     return JobPage(items=[job_summary(row) for row in rows], next_cursor=rows[-1].id if more else None)
 
 
-def cancel(session: Session, job_id: str) -> JobRow:
+def cancel(session: Session, job_id: str, clinic_id: str) -> JobRow:
     """Ask a job to stop; asked again, it changes nothing.
 
     A job that is not known to have left is cancelled here and now. It may have left all the same (the relay
@@ -44,7 +52,7 @@ def cancel(session: Session, job_id: str) -> JobRow:
     ConflictError
         If it has ended otherwise.
     """
-    row = job(session, job_id, to_change=True)
+    row = job(session, job_id, clinic_id, to_change=True)
     state = JobState(row.state)
     if state is JobState.CANCELLED or (row.cancel_requested and not state.final):
         return row

@@ -3,11 +3,24 @@
 from alembic import context
 
 from radiarch_gateway.artifacts.models import ArtifactRow
+from radiarch_gateway.auth.models import ApiKeyRow, ClinicRow, RefreshTokenRow, SecretRow, SessionRow, UserRow
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.mailbox import InboxRow, OutboxRow
 from radiarch_gateway.plans.models import PlanRow
 
-TABLES = (PlanRow, JobRow, ArtifactRow, OutboxRow, InboxRow)
+TABLES = (
+    ClinicRow,
+    UserRow,
+    SessionRow,
+    RefreshTokenRow,
+    ApiKeyRow,
+    SecretRow,
+    PlanRow,
+    JobRow,
+    ArtifactRow,
+    OutboxRow,
+    InboxRow,
+)
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
+from radiarch_gateway.auth.guard import JobsCanceller, PlansReader, PlansWriter
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.errors import FieldError, InvalidRequestError
 from radiarch_gateway.ids import ID_PATTERN
@@ -43,19 +44,21 @@ Key = Annotated[
     },
 )
 async def create_plan(
-    gateway: GatewayDep, request: PlanRequest, response: Response, idempotency_key: Key = None
+    gateway: GatewayDep, caller: PlansWriter, request: PlanRequest, response: Response, idempotency_key: Key = None
 ) -> PlanAccepted:
     """Resolve a request and queue its job.
 
     Every number that will be used is in the answer, with where it came from. What cannot be planned whatever
     the images show is refused here, field by field; what only the images can tell is refused by the job.
     """
-    accepted = await run_in_threadpool(_again, gateway, idempotency_key, request)
+    accepted = await run_in_threadpool(_again, gateway, caller.clinic_id, idempotency_key, request)
     if accepted is None:
         order = Order(
             request=request,
             resolved=resolve(request, await gateway.catalogues.current(), gateway.settings),
             pacs=_pacs(gateway, request.pacs),
+            clinic_id=caller.clinic_id,
+            asked_by=caller.id,
             idempotency_key=idempotency_key,
         )
         accepted, _ = await run_in_threadpool(take, gateway.database, order, gateway.settings)
@@ -64,11 +67,11 @@ async def create_plan(
     return accepted
 
 
-def _again(gateway: Gateway, key: str | None, request: PlanRequest) -> PlanAccepted | None:
+def _again(gateway: Gateway, clinic_id: str, key: str | None, request: PlanRequest) -> PlanAccepted | None:
     if key is None:
         return None
     with gateway.database.reading() as session:
-        return taken_before(session, key, request)
+        return taken_before(session, clinic_id, key, request)
 
 
 def _pacs(gateway: Gateway, requested: str | None) -> str:
@@ -84,21 +87,22 @@ def _pacs(gateway: Gateway, requested: str | None) -> str:
 @router.get("", summary="List plans", responses=problems(422))
 def list_plans(
     gateway: GatewayDep,
+    caller: PlansReader,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(pattern=ID_PATTERN, description="`next_cursor` of the page before.")] = None,
 ) -> PlanPage:
     """Plans, newest first."""
     with gateway.database.reading() as session:
-        return plans_page(session, limit, cursor)
+        return plans_page(session, caller.clinic_id, limit, cursor)
 
 
 @router.get("/{plan_id}", summary="See a plan", responses=problems(404, 422))
-def get_plan(gateway: GatewayDep, plan_id: PlanId) -> PlanView:
+def get_plan(gateway: GatewayDep, caller: PlansReader, plan_id: PlanId) -> PlanView:
     """The request as asked and as resolved, its job, its files, its DVH metrics and goals."""
-    return plan_view(gateway.database, plan_id, gateway.objects)
+    return plan_view(gateway.database, plan_id, caller.clinic_id, gateway.objects)
 
 
 @router.delete("/{plan_id}", summary="Cancel a plan", status_code=202, responses=problems(404, 409, 422))
-def delete_plan(gateway: GatewayDep, plan_id: PlanId) -> JobView:
+def delete_plan(gateway: GatewayDep, caller: JobsCanceller, plan_id: PlanId) -> JobView:
     """The same as `POST /jobs/{id}/cancel`; what was planned is kept."""
-    return cancel_job(gateway, plan_id)
+    return cancel_job(gateway, caller, plan_id)

@@ -35,6 +35,8 @@ class Order:
     request: PlanRequest
     resolved: ResolvedPlan
     pacs: str
+    clinic_id: str
+    asked_by: str
     idempotency_key: str | None
 
 
@@ -53,9 +55,11 @@ def body_sha256(request: PlanRequest) -> str:
     ).hexdigest()
 
 
-def taken_before(session: Session, key: str, request: PlanRequest) -> PlanAccepted | None:
+def taken_before(session: Session, clinic_id: str, key: str, request: PlanRequest) -> PlanAccepted | None:
     """The answer given to this key before. Raises ConflictError when it came with another body."""
-    row = session.exec(select(PlanRow).where(PlanRow.idempotency_key == key)).one_or_none()
+    row = session.exec(
+        select(PlanRow).where(PlanRow.clinic_id == clinic_id, PlanRow.idempotency_key == key)
+    ).one_or_none()
     if row is None:
         return None
     if row.body_sha256 != body_sha256(request):
@@ -72,7 +76,7 @@ def take(database: Database, order: Order, settings: Settings) -> tuple[PlanAcce
         if order.idempotency_key is None:
             raise
     with database.reading() as session:  # another request with this key was quicker
-        found = taken_before(session, order.idempotency_key, order.request)
+        found = taken_before(session, order.clinic_id, order.idempotency_key, order.request)
     if found is None:
         raise ConflictError("A request with this Idempotency-Key is being taken; ask again.")
     return found, False
@@ -81,9 +85,11 @@ def take(database: Database, order: Order, settings: Settings) -> tuple[PlanAcce
 def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
     now = utc_now()
     request = order.request
-    plan = PlanRow(
+    row = PlanRow(
         id=new_id(now),
         created_at=now,
+        clinic_id=order.clinic_id,
+        asked_by=order.asked_by,
         study_instance_uid=request.study_instance_uid,
         segmentation_uid=request.segmentation_uid,
         pacs=order.pacs,
@@ -93,15 +99,15 @@ def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
         body_sha256=body_sha256(request),
     )
     deadline = now + timedelta(hours=settings.job_deadline_h)
-    job = JobRow(id=plan.id, created_at=now, updated_at=now, deadline=deadline, message=WAITING)
-    session.add(plan)
+    job = JobRow(id=row.id, created_at=now, updated_at=now, deadline=deadline, message=WAITING)
+    session.add(row)
     session.flush()
     session.add(job)
     session.flush()
     put_job(
         session,
         ImportStudy(
-            job_id=plan.id,
+            job_id=row.id,
             run=job.run,
             created_at=now,
             deadline=deadline,
@@ -111,7 +117,7 @@ def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
             segmentation_uid=request.segmentation_uid,
         ),
     )
-    return _accepted(plan, job)
+    return _accepted(row, job)
 
 
 def _accepted(plan: PlanRow, job: JobRow) -> PlanAccepted:
@@ -125,12 +131,18 @@ def _accepted(plan: PlanRow, job: JobRow) -> PlanAccepted:
     )
 
 
-def plan_view(database: Database, plan_id: str, objects: ObjectStore) -> PlanView:
+def plan(session: Session, plan_id: str, clinic_id: str) -> PlanRow:
+    """One plan of a clinic; another's is as good as missing. Raises MissingError."""
+    row = session.get(PlanRow, plan_id)
+    if row is None or row.clinic_id != clinic_id:
+        raise MissingError("plan", plan_id)
+    return row
+
+
+def plan_view(database: Database, plan_id: str, clinic_id: str, objects: ObjectStore) -> PlanView:
     """A plan whole; no connection is held while the object store is read. Raises MissingError."""
     with database.reading() as session:
-        row = session.get(PlanRow, plan_id)
-        if row is None:
-            raise MissingError("plan", plan_id)
+        row = plan(session, plan_id, clinic_id)
         job = _job_of(session, row)
         artifacts = artifacts_of(session, row.id)
     outcome = read_outcome(objects, artifacts)
@@ -156,9 +168,15 @@ def plan_view(database: Database, plan_id: str, objects: ObjectStore) -> PlanVie
     )
 
 
-def plans_page(session: Session, limit: int, cursor: str | None) -> PlanPage:
-    """Some plans, newest first, those before ``cursor``."""
-    statement = select(PlanRow, JobRow).join(JobRow).order_by(col(PlanRow.id).desc()).limit(limit + 1)
+def plans_page(session: Session, clinic_id: str, limit: int, cursor: str | None) -> PlanPage:
+    """Some plans of a clinic, newest first, those before ``cursor``."""
+    statement = (
+        select(PlanRow, JobRow)
+        .join(JobRow)
+        .where(PlanRow.clinic_id == clinic_id)
+        .order_by(col(PlanRow.id).desc())
+        .limit(limit + 1)
+    )
     if cursor is not None:
         statement = statement.where(col(PlanRow.id) < cursor)
     rows = list(session.exec(statement).all())

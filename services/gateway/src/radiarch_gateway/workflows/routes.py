@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from radiarch_common.catalogue import WorkflowTemplate
 
+from radiarch_gateway.auth.guard import WorkflowsReader
 from radiarch_gateway.bootstrap import GatewayDep
 from radiarch_gateway.problems import problems
 
@@ -31,7 +32,7 @@ class Workflows(BaseModel):
 
 
 @router.get("", summary="List workflows", responses=problems(503))
-async def list_workflows(gateway: GatewayDep) -> Workflows:
+async def list_workflows(gateway: GatewayDep, _: WorkflowsReader) -> Workflows:
     """What the planners offer now."""
     catalogue = await gateway.catalogues.current()
     views = [

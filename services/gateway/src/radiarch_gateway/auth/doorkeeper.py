@@ -1,0 +1,49 @@
+"""From a credential to the caller. Every kind of credential is known here, and nowhere else."""
+
+from radiarch_common.messages import utc_now
+from radiarch_common.settings import Settings
+
+from radiarch_gateway.auth.caller import LOCAL, Caller
+from radiarch_gateway.auth.models import ClinicRow, SessionRow, UserRow
+from radiarch_gateway.auth.scopes import Role, Scope, scopes_of
+from radiarch_gateway.auth.secret import ServerSecret
+from radiarch_gateway.auth.tokens import read_access_token
+from radiarch_gateway.db import Database
+from radiarch_gateway.errors import UnauthorizedError
+
+
+class Doorkeeper:
+    """Knows who asks. Blocking: call it in a thread."""
+
+    def __init__(self, settings: Settings, database: Database, secret: ServerSecret) -> None:
+        self._settings = settings
+        self._database = database
+        self._secret = secret
+
+    def caller(self, credential: str | None) -> Caller:
+        """Who bears a credential. Raises UnauthorizedError when nobody known does."""
+        if self._settings.authentication == "none":
+            return LOCAL
+        if credential is None:
+            raise UnauthorizedError("Log in first, or send an API key: `Authorization: Bearer ...`.")
+        return self._user(credential)
+
+    def _user(self, token: str) -> Caller:
+        claims = read_access_token(self._secret.key("access token"), token)
+        with self._database.reading() as session:
+            login = session.get(SessionRow, claims.session_id)
+            user = session.get(UserRow, claims.user_id)
+            clinic = session.get(ClinicRow, user.clinic_id) if user else None
+        if login is None or login.user_id != claims.user_id or login.revoked_at or login.expires_at <= utc_now():
+            raise UnauthorizedError("This login has ended: log in again.")
+        if user is None or clinic is None or not user.active or not clinic.active:
+            raise UnauthorizedError("This account is not active any more.")
+        roles = frozenset(Role(role) for role in user.roles)
+        return Caller(
+            id=f"user:{user.id}",
+            name=user.display_name,
+            clinic_id=user.clinic_id,
+            scopes=frozenset({Scope.SELF}) if user.must_change_password else scopes_of(roles),
+            roles=roles,
+            session_id=login.id,
+        )

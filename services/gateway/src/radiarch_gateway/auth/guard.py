@@ -1,0 +1,94 @@
+"""What a route asks of its caller. A route that asks nothing, and is not named as public, keeps the server down."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Request, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from radiarch_common.errors import RadiarchError
+from starlette.concurrency import run_in_threadpool
+
+from radiarch_gateway.auth.caller import Caller
+from radiarch_gateway.auth.scopes import Scope
+from radiarch_gateway.bootstrap import GatewayDep
+from radiarch_gateway.errors import ForbiddenError
+
+PUBLIC: Final = frozenset(
+    {
+        ("GET", "/health/live"),
+        ("GET", "/health/ready"),
+        ("GET", "/docs"),
+        ("GET", "/docs/oauth2-redirect"),
+        ("GET", "/redoc"),
+        ("GET", "/openapi.json"),
+    }
+)
+"""Method and path of what anybody may call. Nothing here tells of a plan or of a person."""
+
+_BEARER = HTTPBearer(
+    auto_error=False, description="An access token of `POST /auth/login`, a token of the OIDC issuer, or an API key."
+)
+
+
+class UnguardedRouteError(RadiarchError):
+    """A route asks for no scope and is not public: a defect."""
+
+
+async def _caller(
+    request: Request,
+    needed: SecurityScopes,
+    gateway: GatewayDep,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+) -> Caller:
+    found = getattr(request.state, "caller", None)
+    if not isinstance(found, Caller):
+        found = await run_in_threadpool(gateway.doorkeeper.caller, bearer.credentials if bearer else None)
+        request.state.caller = found
+    missing = sorted(scope for scope in needed.scopes if not found.may(Scope(scope)))
+    if missing:
+        raise ForbiddenError(f"This needs {', '.join(missing)}, which {_whose(found)} does not give.")
+    return found
+
+
+def _whose(caller: Caller) -> str:
+    if not caller.roles:
+        return "your API key"
+    return "your role (" + ", ".join(sorted(caller.roles)) + ")"
+
+
+def needs(*scopes: Scope) -> Any:  # noqa: ANN401 - what FastAPI takes as a dependency
+    """The dependency of a route that takes all of these scopes."""
+    return Security(_caller, scopes=[str(scope) for scope in scopes])
+
+
+InfoReader = Annotated[Caller, needs(Scope.INFO)]
+WorkflowsReader = Annotated[Caller, needs(Scope.WORKFLOWS)]
+PlansReader = Annotated[Caller, needs(Scope.PLANS_READ)]
+PlansWriter = Annotated[Caller, needs(Scope.PLANS_WRITE)]
+JobsReader = Annotated[Caller, needs(Scope.JOBS_READ)]
+JobsCanceller = Annotated[Caller, needs(Scope.JOBS_CANCEL)]
+ArtifactsReader = Annotated[Caller, needs(Scope.ARTIFACTS_READ)]
+
+
+def routes_and_scopes(app: FastAPI) -> Iterator[tuple[str, str, frozenset[Scope]]]:
+    """Method, path and scopes of every route."""
+    for route in iter_route_contexts(app.routes):
+        dependant: Dependant | None = getattr(route, "dependant", None)
+        scopes = frozenset(Scope(scope) for scope in _scopes(dependant)) if dependant else frozenset[Scope]()
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            yield method, route.path or "", scopes
+
+
+def _scopes(dependant: Dependant) -> Iterator[str]:
+    yield from dependant.own_oauth_scopes or []
+    for inner in dependant.dependencies:
+        yield from _scopes(inner)
+
+
+def check_routes(app: FastAPI) -> None:
+    """Raise UnguardedRouteError when a route asks for nothing and is not public."""
+    for method, path, scopes in routes_and_scopes(app):
+        if not scopes and (method, path) not in PUBLIC:
+            raise UnguardedRouteError(f"{method} {path} asks for no scope and is not named as public")

@@ -1,0 +1,93 @@
+"""Who may do what: every route times every role, in one table.
+
+A route that is not in the table fails the test, and so does a row without a route.
+"""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from radiarch_common.settings import Settings
+from radiarch_gateway.app import create_app
+from radiarch_gateway.auth.guard import PUBLIC, UnguardedRouteError, check_routes, routes_and_scopes
+from radiarch_gateway.auth.scopes import Role
+from radiarch_testkit.gateway import HANG_S, served
+from radiarch_testkit.people import login
+
+EVERYBODY = "clinician radiographer radiologist physicist admin"
+PLANNERS = "clinician physicist"
+V1 = "/api/v1"
+
+ALLOWED = {
+    ("GET", f"{V1}/info"): EVERYBODY,
+    ("GET", f"{V1}/workflows"): EVERYBODY,
+    ("POST", f"{V1}/plans"): PLANNERS,
+    ("GET", f"{V1}/plans"): EVERYBODY,
+    ("GET", f"{V1}/plans/{{plan_id}}"): EVERYBODY,
+    ("DELETE", f"{V1}/plans/{{plan_id}}"): PLANNERS,
+    ("GET", f"{V1}/jobs"): EVERYBODY,
+    ("GET", f"{V1}/jobs/{{job_id}}"): EVERYBODY,
+    ("POST", f"{V1}/jobs/{{job_id}}/cancel"): PLANNERS,
+    ("GET", f"{V1}/jobs/{{job_id}}/events"): EVERYBODY,
+    ("GET", f"{V1}/artifacts/{{artifact_id}}"): EVERYBODY,
+}
+"""The roles that may call a route; everybody else gets 403, and whoever does not log in gets 401."""
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Callers must say who they are."""
+    return settings.model_copy(update={"authentication": "accounts"})
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    with served(app) as url:
+        async with httpx.AsyncClient(base_url=url, timeout=HANG_S) as found:
+            yield found
+
+
+def filled(path: str) -> str:
+    """The path with a name that nothing has."""
+    return "/".join("0nothing0" if part.startswith("{") else part for part in path.split("/"))
+
+
+def test_every_route_is_in_the_table_or_public(app: FastAPI) -> None:
+    """A new route is either told here who may call it, or told there that anybody may."""
+    routes = {(method, path) for method, path, _ in routes_and_scopes(app)}
+    assert routes == set(ALLOWED) | PUBLIC
+
+
+def test_a_route_that_asks_nothing_keeps_the_server_down(settings: Settings) -> None:
+    """Deny by default: what was forgotten does not start, rather than being open."""
+    app = create_app(settings)
+    router = APIRouter()
+
+    @router.get("/forgotten")
+    def forgotten() -> None: ...
+
+    app.include_router(router)
+    with pytest.raises(UnguardedRouteError, match="GET /forgotten"):
+        check_routes(app)
+
+
+async def test_each_role_may_do_what_the_table_says_and_nothing_else(app: FastAPI, client: httpx.AsyncClient) -> None:
+    """Fails when a role gains or loses a route. What is allowed may then fail for other reasons, such as 404."""
+    wrong: list[str] = []
+    for role in Role:
+        headers = login(app, {role})
+        for (method, path), allowed in ALLOWED.items():
+            status = (await client.request(method, filled(path), headers=headers)).status_code
+            if (status == 403) == (role in allowed.split()) or status == 401:
+                wrong.append(f"{role} {method} {path}: {status}")
+    assert not wrong
+
+
+async def test_nobody_may_do_anything(client: httpx.AsyncClient) -> None:
+    """Without a credential, with one that is nobody's, and with a kind that is not known."""
+    for method, path in ALLOWED:
+        for headers in ({}, {"Authorization": "Bearer nobody"}, {"Authorization": "Basic YTpi"}):
+            answer = await client.request(method, filled(path), headers=headers)
+            assert answer.status_code == 401, (method, path, headers)
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
