@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from radiarch_common.case import Case
+from radiarch_common.derived import MarginStructure
 from radiarch_common.errors import RefusedError
 from radiarch_common.plans import Beam, Goal, Objective, Prescription
 from radiarch_common.watch import QuietWatch
@@ -81,6 +82,7 @@ def whole(case: Case) -> Case:
 
 PTV = Objective(structure="PTV", kind="DUniform", dose_gy_rbe=50.0)
 OF_CORE = Objective(structure="Core", kind="DMax", dose_gy_rbe=20.0)
+AROUND = MarginStructure(name="Around", kind="margin", of="PTV", margin_mm=5.0, crop_to="BODY")
 GOAL_OF_CORE = Goal(structure="Core", metric="D10%[Gy]", op="<=", value=25.0)
 LATERAL = (Beam(name="G90", gantry_angle_deg=90.0),)
 NO_VOLUME = "has no volume: its contours enclose nothing"
@@ -110,6 +112,12 @@ REFUSED: dict[str, tuple[Callable[[Case], Case], dict[str, Any], float, str]] = 
         {"goals": (GOAL_OF_CORE.model_copy(update={"metric": "D110%[Gy]"}),)},
         64.0,
         "'D110%.* more than 100 %",
+    ),
+    "target denied by an organ around it": (
+        whole,
+        {"derived_structures": (AROUND,), "objectives": (PTV, OF_CORE.model_copy(update={"structure": AROUND.name}))},
+        64.0,
+        "'PTV' and 'Around' have .* that is all of 'PTV'",
     ),
     "target too deep": (denser, {"beams": LATERAL}, 64.0, "G90.*deep|deep.*G90"),
     "volumes that do not fit": (whole, {"dose_grid_mm": 1.0}, 0.5, r"million voxels of its dose grid .* 0 GB"),

@@ -9,13 +9,16 @@ from radiarch_common.errors import RefusedError
 from radiarch_common.plans import Beam, Objective, PlanSpec, Prescription
 from radiarch_common.watch import QuietWatch
 from radiarch_planner.deliverable import (
+    DeliverableSpots,
     SpotLimits,
     deliverable_spots,
     normalised,
     residual_percent,
 )
 from radiarch_planner.dose_model import DoseModel
+from radiarch_planner.engines.base import PlacedBeam, PlacedLayer, Placement
 from radiarch_planner.objectives import Region, terms_of
+from radiarch_planner.optimum import refuse_idle_beams
 from radiarch_planner.problem import Problem
 from scipy.sparse import csc_matrix
 
@@ -152,3 +155,22 @@ def test_progress_covers_both_searches() -> None:
     assert fractions == sorted(fractions)
     assert fractions[0] == 0.0
     assert 0.67 <= fractions[-1] <= 1.0
+
+
+def test_a_beam_that_the_optimum_leaves_empty_is_refused_by_name() -> None:
+    """Fails when such a beam is written without spots, or another beam is named."""
+    beams = tuple(
+        PlacedBeam(
+            number, Beam(name=name, gantry_angle_deg=0.0), (0.0, 0.0, 0.0), (PlacedLayer(150.0, np.zeros((2, 2))),)
+        )
+        for number, name in enumerate(("A", "B", "C"), 1)
+    )
+    placement = Placement((0.0, 0.0, 0.0), beams)
+
+    def spots(mu: list[float]) -> DeliverableSpots:
+        return DeliverableSpots(np.array(mu), (1.0,), converged=True, left_out=0, residual_percent=0.0)
+
+    refuse_idle_beams(placement, spots([1, 0, 0, 1, 1, 1]), spec())
+    with pytest.raises(RefusedError, match="no spot of beam 'B'") as refusal:
+        refuse_idle_beams(placement, spots([1, 0, 0, 0, 1, 1]), spec())
+    assert "each beam alone" in refusal.value.hint

@@ -16,6 +16,7 @@ from radiarch_planner.deliverable import deliverable_spots
 from radiarch_planner.dose_model import DoseModel
 from radiarch_planner.objectives import Region, terms_of
 from radiarch_planner.problem import Measure, Problem, gathered
+from radiarch_planner.scenarios import warnings_of_margin
 from radiarch_testkit.jobs import resolved_plan
 from scipy.sparse import csc_matrix
 
@@ -169,3 +170,17 @@ def test_progress_over_several_scenarios_never_goes_back_and_counts_those_to_com
     assert heard.reports[2][1] == "scenario b (2 of 2): Beamlets: 0%"
     assert heard.left[:2] == [80.0, 40.0]
     assert heard.left[3] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("margin_mm", "optimise", "said"), [(5.0, "worst case", 0), (4.9, "worst case", 1), (0.0, "nominal", 0)]
+)
+def test_a_setup_error_beyond_the_spots_is_said(
+    margin_mm: float, optimise: Literal["worst case", "nominal"], said: int
+) -> None:
+    """Spots end at the margin: a target shifted beyond it cannot be covered, however the weights are chosen."""
+    errors = Robustness(setup_mm=(0.0, 5.0, 3.0), range_percent=0.0, optimise=optimise, primaries_per_scenario=10_000)
+    spec = resolved_plan().spec.model_copy(update={"target_margin_mm": margin_mm, "robustness": errors})
+    found = warnings_of_margin(spec)
+    assert len(found) == said
+    assert all("at least 5" in warning for warning in found)

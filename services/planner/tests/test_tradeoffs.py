@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from radiarch_common.errors import RefusedError
 from radiarch_common.geometry import Grid
 from radiarch_common.plans import Goal, Objective, PlanSpec, Prescription
 from radiarch_common.result import GoalResult, Uncertainty
@@ -11,7 +12,7 @@ from radiarch_planner.deliverable import deliverable_spots
 from radiarch_planner.dose_model import DoseModel
 from radiarch_planner.goals import verdict_on
 from radiarch_planner.objectives import Region, terms_of
-from radiarch_planner.overlaps import overlap_warnings
+from radiarch_planner.overlaps import overlap_warnings, refuse_overlaps
 from radiarch_planner.problem import Problem
 from radiarch_planner.tradeoffs import Optimised, explanations, standing_against
 from radiarch_testkit.jobs import resolved_plan
@@ -71,6 +72,16 @@ def test_what_the_target_may_spare_is_no_conflict() -> None:
     asked = [objective("PTV", "DVHMin", 60, volume=95.0), objective("Rectum", "DMax", 50)]
     assert overlap_warnings(asked, boxes(2), GRID) == ()
     assert len(overlap_warnings(asked, boxes(3), GRID)) == 1
+
+
+def test_a_structure_denied_everywhere_is_refused_by_name() -> None:
+    """The target lies within the organ, or is it under another name: no weight decides that; a neighbour is no such."""
+    asked = [objective("PTV", "DMin", 60), objective("Rectum", "DMax", 50)]
+    with pytest.raises(RefusedError, match=r"'PTV' and 'Rectum' have 4.00 cm3 .* that is all of 'PTV'") as refusal:
+        refuse_overlaps(asked, boxes(40), GRID)
+    assert "subtract" in refusal.value.hint
+    refuse_overlaps(asked, boxes(39), GRID)
+    refuse_overlaps([asked[0], objective("Rectum", "DVHMax", 50, volume=30.0)], boxes(40), GRID)
 
 
 def planned(core_weight: float, iterations: int = 200) -> tuple[Optimised, PlanSpec, dict[str, Share], bool]:

@@ -103,7 +103,7 @@ def find_optimum(planning: Planning, placement: Placement, watch: Watch) -> Opti
         else:
             spots = deliverable_spots(problem, target, inner, part)
         _refuse_undeliverable(spec, spots.residual_percent)
-        _refuse_idle_beams(placement, spots, inner)
+        refuse_idle_beams(placement, spots, inner)
         if alone:
             mu = np.split(spots.mu, np.cumsum(counts)[:-1])
             found = [Optimised(problem_of_beam(problem, counts, beam), mu[beam]) for beam in range(len(counts))]
@@ -149,8 +149,14 @@ def _refuse_undeliverable(spec: PlanSpec, residual_percent: float) -> None:
     )
 
 
-def _refuse_idle_beams(placement: Placement, spots: DeliverableSpots, spec: PlanSpec) -> None:
-    """Refuse a beam that the optimum makes no use of: it cannot be written, and somebody asked for it."""
+def refuse_idle_beams(placement: Placement, spots: DeliverableSpots, spec: PlanSpec) -> None:
+    """Refuse a beam that the optimum makes no use of: it cannot be written, and somebody asked for it.
+
+    Raises
+    ------
+    RefusedError
+        That names the first such beam.
+    """
     beams = [beam for beam in placement.beams if beam.count]
     starts = np.cumsum([0, *(beam.count for beam in beams)])
     for beam, start in zip(beams, starts[:-1], strict=True):

@@ -72,6 +72,18 @@ def warnings_of_scenarios(others: tuple[ScenarioResult, ...]) -> tuple[str, ...]
     )
 
 
+def warnings_of_margin(spec: PlanSpec) -> tuple[str, ...]:
+    """A warning when the target may be shifted to where no spots were placed, and the plan shall withstand that."""
+    robust = spec.robustness
+    if robust is None or robust.optimise == "nominal" or max(robust.setup_mm) <= spec.target_margin_mm:
+        return ()
+    return (
+        f"Spots are placed up to {spec.target_margin_mm:g} mm outside the target, and a setup error of "
+        f"{max(robust.setup_mm):g} mm is to be withstood: where the target is shifted beyond the spots only their "
+        f"penumbra reaches it. Ask for a target_margin_mm of at least {max(robust.setup_mm):g}.",
+    )
+
+
 def share_of_final(planning: Planning) -> float:
     """Share of the simulated protons of the final doses that the nominal one has."""
     spec = planning.spec

@@ -12,6 +12,8 @@ from radiarch_common.watch import QuietWatch
 from radiarch_planner.engines.base import FloatArray, Patient
 from radiarch_planner.engines.inputs import crop_box
 from radiarch_planner.engines.mcsquare import McsquareEngine
+from radiarch_planner.placement import place_spots
+from radiarch_planner.reach import Reach
 from radiarch_planner.steering import BeamFrame
 
 MakeEngine = Callable[..., McsquareEngine]
@@ -195,3 +197,15 @@ def test_dose_outside_the_crop_is_negligible(
     assert len(filled) < 100  # it was cropped along z
     edge = max(planes[filled[0]], planes[filled[-1]])
     assert edge < 2e-3 * planes.max()
+
+
+def test_a_target_between_two_energies_is_refused(
+    patient: Patient, make_ball: MakeBall, make_spec: Callable[..., PlanSpec]
+) -> None:
+    """A machine of two energies, a thin target between their ranges: no layer stops in it, and that is told."""
+    target = make_ball(patient.grid, (0.0, 140.0, 0.0), 8.0)
+    reach = Reach(np.array([100.0, 225.0]), np.array([77.0, 317.0]), (2234.8, 1859.1))
+    water = np.ones(patient.grid.shape, np.float32)
+    with pytest.raises(RefusedError, match=r"No deliverable energy of beam '.*' stops within 3 mm") as refusal:
+        place_spots(patient, water, target, make_spec(), reach)
+    assert "finer energy steps" in refusal.value.hint
