@@ -337,7 +337,10 @@ class VoxelBodyCase(DerivedCase):
         return {number: drawn for number, drawn in super().contours().items() if number != self.manifest.body}
 
 
-CALIBRATION = read_calibration(Path(radiarch_planner.__file__).parent / "ct_calibrations" / "ucl-toshiba")
+CALIBRATION, WATER = (
+    read_calibration(Path(radiarch_planner.__file__).parent / "ct_calibrations" / name)
+    for name in ("ucl-toshiba", "water")
+)
 
 
 def test_a_density_override_replaces_the_ct_in_its_structure_alone(case: Case) -> None:
@@ -353,6 +356,26 @@ def test_a_density_override_replaces_the_ct_in_its_structure_alone(case: Case) -
     two = [DensityOverride(structure="Box", hu=500.0), DensityOverride(structure="{body}", hu=20.0)]
     assert overridden_ct(case, CALIBRATION, two).ct_hu[30, 35, 40] == 20
     assert box.volume_cc == pytest.approx(24.0)
+
+
+@pytest.mark.parametrize(("density_g_cm3", "hu"), [(1.0, 0), (0.525, -475), (1.5, 500), (0.001205, -1000)])
+def test_a_mass_density_is_what_the_calibration_gives_its_hu(case: Case, density_g_cm3: float, hu: int) -> None:
+    """Against the rows of the water calibration: 0.05 at -950, 1 at 0, 2 g/cm3 at 1000 HU. Both said."""
+    asked = DensityOverride(structure="Box", mass_density_g_cm3=density_g_cm3)
+    seen = overridden_ct(case, WATER, [asked])
+    assert seen.ct_hu[30, 35, 40] == hu
+    assert f"as {density_g_cm3:g} g/cm3 ({hu} HU of the CT calibration)" in seen.changes[0]
+
+
+def test_a_density_beyond_the_calibration_is_refused(case: Case) -> None:
+    with pytest.raises(RefusedError, match=r"'Box' is 8 g/cm3; the CT calibration 'water' has 0.001205 to"):
+        overridden_ct(case, WATER, [DensityOverride(structure="Box", mass_density_g_cm3=8.0)])
+
+
+@pytest.mark.parametrize("both", [{}, {"hu": 0.0, "mass_density_g_cm3": 1.0}])
+def test_an_override_is_either_of_the_two(both: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="either hu or mass_density_g_cm3"):
+        DensityOverride.model_validate({"structure": "Box", **both})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ from pathlib import Path
 from radiarch_planner.dose_grid import AIR_HU
 from radiarch_planner.engines.wheel import materials
 
+TABLES = ("HU_Density_Conversion.txt", "HU_Material_Conversion.txt")
+"""Of a CT calibration: mass density in g/cm3, and material, by HU."""
+
 _HEAD = "NominalEnergy"
 _COLUMNS = 18
 _LEAST_ROWS = 2
@@ -66,6 +69,11 @@ def check_calibration_tables(density: Path, material: Path, minimum_hu: float, m
     unknown = sorted({label for label in labels if label not in materials()})
     if unknown:
         raise ValueError(f"{material.name} names material {unknown[0]:g}, which MCsquare has not")
+
+
+def calibration_densities(tables: Path) -> tuple[list[float], list[float]]:
+    """HU, rising, and mass density in g/cm3, never falling, of a CT calibration's tables."""
+    return _two_columns(tables / TABLES[0])
 
 
 def _two_columns(path: Path) -> tuple[list[float], list[float]]:

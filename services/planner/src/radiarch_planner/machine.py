@@ -11,7 +11,7 @@ from radiarch_common.result import BeamRangeShifter
 
 from radiarch_planner.engines.wheel import data_path, materials
 from radiarch_planner.entry_files import Explained, read_toml
-from radiarch_planner.entry_tables import check_beam_data, check_calibration_tables
+from radiarch_planner.entry_tables import TABLES, check_beam_data, check_calibration_tables
 
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\\]*$")]
 """DICOM's LO."""
@@ -197,9 +197,6 @@ class Calibration:
     file: CalibrationFile
     sha256: str
     tables: Path
-
-
-TABLES = ("HU_Density_Conversion.txt", "HU_Material_Conversion.txt")
 
 
 def read_machine(folder: Path) -> Machine:

@@ -12,6 +12,7 @@ from radiarch_common.geometry import Grid
 from radiarch_common.plans import BODY
 
 from radiarch_planner.dose_grid import AIR_HU, FloatArray, occupancy_on_grid
+from radiarch_planner.entry_tables import calibration_densities
 from radiarch_planner.machine import Calibration
 
 _HALF = 0.5
@@ -49,7 +50,7 @@ def overridden_ct(case: Case, calibration: Calibration, overrides: Sequence[Dens
     Raises
     ------
     RefusedError
-        If there is no such structure, it is empty, or the HU lie outside of the CT calibration.
+        If there is no such structure, it is empty, or HU or density lie outside of the CT calibration.
     """
     ct_hu = case.ct_hu()
     manifest = case.manifest
@@ -62,12 +63,12 @@ def overridden_ct(case: Case, calibration: Calibration, overrides: Sequence[Dens
     hu = np.where(inside, ct_hu, np.float32(AIR_HU)).astype(np.float32, copy=False)
     said: list[str] = []
     for override in overrides:
-        _check_hu(override, calibration)
+        override_hu = _hu_of(override, calibration)
         structure = body if override.structure == BODY else manifest.structure(override.structure)
         share = occupancy_on_grid(case.occupancy(structure), structure.grid, manifest.grid)
         outside = ~inside & (structure is not body)
-        said.append(_said(override, structure, share, outside, manifest.grid.voxel_volume_cc))
-        hu += share * (np.float32(override.hu) - hu)
+        said.append(_said(_in_words(override, override_hu), structure, share, outside, manifest.grid.voxel_volume_cc))
+        hu += share * (np.float32(override_hu) - hu)
         kept |= outside & (share > 0)
     low, size = _box(kept)
     place = tuple(slice(first, first + count) for first, count in zip(low[::-1], size[::-1], strict=True))
@@ -86,18 +87,41 @@ def _box(kept: npt.NDArray[np.bool_]) -> tuple[tuple[int, int, int], tuple[int, 
     return (x, y, z), (xx - x + 1, yy - y + 1, zz - z + 1)
 
 
-def _check_hu(override: DensityOverride, calibration: Calibration) -> None:
+def _hu_of(override: DensityOverride, calibration: Calibration) -> float:
     file = calibration.file
-    if not file.minimum_hu <= override.hu <= file.maximum_hu:
+    hu = override.hu
+    if hu is None:
+        hu = _hu_of_density(override.structure, override.mass_density_g_cm3 or 0.0, calibration)
+    if not file.minimum_hu <= hu <= file.maximum_hu:
         raise RefusedError(
-            f"The density override of '{override.structure}' is {override.hu:g} HU; the CT calibration '{file.id}' was "
+            f"The density override of '{override.structure}' is {hu:g} HU; the CT calibration '{file.id}' was "
             f"measured from {file.minimum_hu:g} to {file.maximum_hu:g} HU.",
             "Give an HU in that range, or use a calibration that reaches further.",
         )
+    return hu
+
+
+def _hu_of_density(structure: str, density_g_cm3: float, calibration: Calibration) -> float:
+    """The lowest HU of this mass density, straight between the rows of the calibration."""
+    hu, densities = calibration_densities(calibration.tables)
+    if not densities[0] <= density_g_cm3 <= densities[-1]:
+        raise RefusedError(
+            f"The density override of '{structure}' is {density_g_cm3:g} g/cm3; the CT calibration "
+            f"'{calibration.file.id}' has {densities[0]:g} to {densities[-1]:g} g/cm3.",
+            "Give a density in that range, or use a calibration that reaches further.",
+        )
+    rising, first = np.unique(densities, return_index=True)
+    return float(np.interp(density_g_cm3, rising, np.asarray(hu)[first]))
+
+
+def _in_words(override: DensityOverride, hu: float) -> str:
+    if override.mass_density_g_cm3 is None:
+        return f"{hu:g} HU"
+    return f"{override.mass_density_g_cm3:g} g/cm3 ({hu:.0f} HU of the CT calibration)"
 
 
 def _said(
-    override: DensityOverride, structure: Structure, share: FloatArray, outside: npt.NDArray[np.bool_], voxel_cc: float
+    density: str, structure: Structure, share: FloatArray, outside: npt.NDArray[np.bool_], voxel_cc: float
 ) -> str:
     whole, beyond = (float(part.sum(dtype=np.float64)) * voxel_cc for part in (share, share[outside]))
     if whole <= 0:
@@ -105,7 +129,7 @@ def _said(
             f"Structure '{structure.name}', whose density is to be overridden, is empty.",
             "Draw it, or leave its override out.",
         )
-    text = f"Density override: {whole:.1f} cm3 of '{structure.name}' were calculated as {override.hu:g} HU"
+    text = f"Density override: {whole:.1f} cm3 of '{structure.name}' were calculated as {density}"
     if beyond <= _SAID_OUTSIDE * whole:
         return f"{text}."
     return (
