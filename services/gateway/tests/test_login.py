@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
 
+import bcrypt
 import httpx
-import pyotp
 import pytest
+from pyotp.totp import TOTP
 from radiarch_common.messages import utc_now
-from radiarch_gateway.auth import login, passwords
+from radiarch_gateway.auth import login
 from radiarch_gateway.auth.limits import LoginLimits
 from radiarch_gateway.auth.login import use_step
 from radiarch_gateway.auth.models import UserRow
@@ -33,7 +33,7 @@ def log_in(here: Desk, user: UserRow, password: str = PASSWORD, **more: str) -> 
     return here.http.post("/auth/login", json={"username": user.username, "password": password, **more})
 
 
-def change(here: Desk, user: UserRow, **values: Any) -> None:
+def change(here: Desk, user: UserRow, **values: object) -> None:
     with here.gateway.database.writing() as session:
         session.add(session.get_one(UserRow, user.id).sqlmodel_update(values))
 
@@ -75,16 +75,22 @@ def test_a_login_says_who_one_is_until_it_is_logged_out(here: Desk) -> None:
 def test_who_guesses_learns_nothing(here: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown name, a wrong password, a user who was let go and a closed lock: the same answer for the same work."""
     hashed: list[bytes] = []
-    real = passwords.bcrypt.hashpw
-    real_check = passwords.bcrypt.checkpw
-    monkeypatch.setattr(passwords.bcrypt, "hashpw", lambda word, salt: (hashed.append(salt), real(word, salt))[1])
-    monkeypatch.setattr(
-        passwords.bcrypt, "checkpw", lambda word, kept: (hashed.append(kept), real_check(word, kept))[1]
-    )
+    real, real_check = bcrypt.hashpw, bcrypt.checkpw
+
+    def hashpw(password: bytes, salt: bytes) -> bytes:
+        hashed.append(salt)
+        return real(password, salt)
+
+    def checkpw(password: bytes, kept: bytes) -> bool:
+        hashed.append(kept)
+        return real_check(password, kept)
+
+    monkeypatch.setattr(bcrypt, "hashpw", hashpw)
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
     known, gone, locked = here.user(Role.CLINICIAN), here.user(Role.CLINICIAN), here.user(Role.CLINICIAN)
     change(here, gone, active=False)
     change(here, locked, locked_until=utc_now() + timedelta(hours=1))
-    unknown = UserRow(**known.model_dump() | {"username": "nobody"})
+    unknown = known.model_copy(update={"username": "nobody"})
     hashed.clear()
     answers = [
         log_in(here, known, "not the password"),
@@ -121,19 +127,19 @@ def test_an_account_locks_after_failures_for_longer_each_time(here: Desk) -> Non
     user = here.user(Role.CLINICIAN)
     for _ in range(LOCKED_AFTER):
         log_in(here, user, "wrong")
-    first = here.now(user).locked_until
+    first = here.now(user.id).locked_until
     assert first is not None
     assert timedelta(seconds=50) < first - utc_now() <= timedelta(seconds=60)
     assert log_in(here, user).status_code == 401
-    assert here.now(user).locked_until == first
+    assert here.now(user.id).locked_until == first
     change(here, user, locked_until=utc_now() - timedelta(seconds=1))
     log_in(here, user, "wrong")
-    second = here.now(user).locked_until
+    second = here.now(user.id).locked_until
     assert second is not None
     assert timedelta(seconds=110) < second - utc_now() <= timedelta(seconds=120)
     change(here, user, locked_until=utc_now() - timedelta(seconds=1))
     assert log_in(here, user).status_code == 200
-    assert (here.now(user).failed_logins, here.now(user).locked_until) == (0, None)
+    assert (here.now(user.id).failed_logins, here.now(user.id).locked_until) == (0, None)
 
 
 def test_guesses_made_at_once_are_counted_before_they_are_looked_at(
@@ -141,11 +147,19 @@ def test_guesses_made_at_once_are_counted_before_they_are_looked_at(
 ) -> None:
     """Fails when eight at once get more looks at the password than eight in a row."""
     looked: list[str] = []
-    monkeypatch.setattr(login, "is_password", lambda *_: looked.append("once"))
-    monkeypatch.setattr(login, "hash_in_vain", lambda _: None)
+
+    def look(password: str, _: str) -> bool:
+        looked.append(password)
+        return False
+
+    def guess(_: int) -> int:
+        return log_in(here, user, "wrong").status_code
+
+    monkeypatch.setattr(login, "is_password", look)
+    monkeypatch.setattr(login, "hash_in_vain", len)
     user = here.user(Role.CLINICIAN)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: log_in(here, user, "wrong"), range(8)))
+        assert set(threads.map(guess, range(8))) == {401}
     assert len(looked) == LOCKED_AFTER
 
 
@@ -176,13 +190,13 @@ def test_codes_are_asked_for_once_one_was_confirmed_and_each_is_good_once(here: 
     headers, _ = here.tokens(user)
     setup = here.http.post("/auth/totp/setup", headers=headers).json()
     assert setup["uri"].startswith("otpauth://totp/Radiarch:")
-    codes = pyotp.TOTP(setup["secret"])
+    codes = TOTP(setup["secret"])
     now = int(utc_now().timestamp()) // STEP_S
     wrong = next(
         code for code in ("000000", "000001", "000002", "000003") if not step_of(setup["secret"], code, utc_now())
     )
     assert here.http.post("/auth/totp/confirm", json={"code": wrong}, headers=headers).status_code == 422
-    assert not here.now(user).totp_confirmed
+    assert not here.now(user.id).totp_confirmed
     code = {"code": codes.generate_otp(now)}
     assert here.http.post("/auth/totp/confirm", json=code, headers=headers).status_code == 204
     assert here.http.post("/auth/totp/setup", headers=headers).status_code == 409
@@ -190,14 +204,14 @@ def test_codes_are_asked_for_once_one_was_confirmed_and_each_is_good_once(here: 
     assert log_in(here, user, totp_code=wrong).status_code == 401
     without = log_in(here, user)
     assert (without.status_code, without.json()["type"]) == (401, CODE_NEEDED)
-    assert here.now(user).failed_logins == 1, "the code that was wrong"
+    assert here.now(user.id).failed_logins == 1, "the code that was wrong"
     replayed = log_in(here, user, totp_code=code["code"])
     assert (replayed.status_code, replayed.json()["type"]) == (401, "about:blank")
     assert log_in(here, user, totp_code=codes.generate_otp(now + 1)).status_code == 200
 
     assert here.http.post("/auth/totp/disable", json={"password": "wrong"}, headers=headers).status_code == 403
     assert here.http.post("/auth/totp/disable", json={"password": PASSWORD}, headers=headers).status_code == 204
-    assert here.now(user).totp_secret is None
+    assert here.now(user.id).totp_secret is None
 
 
 def test_a_code_is_used_once_however_many_use_it_at_once(here: Desk) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 from radiarch_common.messages import utc_now
@@ -51,7 +52,7 @@ def tampered(here: Desk, claims: dict[str, Any]) -> str:
 
 
 FORGED: dict[str, Callable[[Desk, dict[str, Any]], str]] = {
-    "no algorithm": lambda _, claims: jwt.encode(claims, None, algorithm="none"),
+    "no algorithm": lambda _, claims: jwt.encode(claims, "", algorithm="none"),
     "other audience": lambda here, claims: signed(here, claims | {"aud": "another service"}),
     "other issuer": lambda here, claims: signed(here, claims | {"iss": "another server"}),
     "expired": lambda here, claims: signed(here, claims | {"exp": utc_now() - timedelta(seconds=1)}),
@@ -81,11 +82,11 @@ def test_no_forged_token_is_let_in(here: Desk) -> None:
         assert here.http.get("/auth/me", headers=headers).status_code == 401, name
 
 
-def refresh(here: Desk, token: str) -> Any:
+def refresh(here: Desk, token: str) -> httpx.Response:
     return here.http.post("/auth/refresh", json={"refresh_token": token})
 
 
-def bearer(answer: Any) -> dict[str, str]:
+def bearer(answer: httpx.Response) -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
 
@@ -115,7 +116,7 @@ def test_eight_tabs_that_refresh_at_once_stay_logged_in(here: Desk) -> None:
     """Fails when one of them is refused, or when their tokens are worth less afterwards; the grace ends."""
     _, token = here.tokens(here.user(Role.PHYSICIST))
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        answers = list(threads.map(lambda _: refresh(here, token), range(AT_ONCE)))
+        answers = list(threads.map(refresh, [here] * AT_ONCE, [token] * AT_ONCE))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["refresh_token"] for answer in answers}) == AT_ONCE
     age(here, timedelta(seconds=9))

@@ -58,10 +58,10 @@ class Desk:
         """Headers of somebody new."""
         return self.tokens(self.user(*roles))[0]
 
-    def now(self, user: UserRow) -> UserRow:
-        """The user as the database has them now."""
+    def now(self, user_id: str) -> UserRow:
+        """A user as the database has them now."""
         with self.gateway.database.reading() as session:
-            return session.get_one(UserRow, user.id)
+            return session.get_one(UserRow, user_id)
 
 
 @contextmanager

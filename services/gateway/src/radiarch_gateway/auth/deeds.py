@@ -58,4 +58,5 @@ class Deed:
 def note(session: Session, deed: Deed) -> None:
     """Write a deed down; ``session`` is the transaction that it belongs to."""
     del session
-    log.info("account", what=str(deed.what), by=deed.by, about=deed.about, clinic_id=deed.clinic_id)
+    if deed.by != COMMAND_LINE:  # which has no log
+        log.info("account", what=str(deed.what), by=deed.by, about=deed.about, clinic_id=deed.clinic_id)
