@@ -1,6 +1,7 @@
 """The command line teaches, refuses with words, and leaves nothing running."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,13 +19,14 @@ from radiarch_planner.engines.cost import EngineCost
 from radiarch_planner.engines.selftest import LAYOUT, PassedBuild, kept_at
 from radiarch_standalone.cli import app
 from radiarch_standalone.embedded_nats import EmbeddedNats, EmbeddedNatsError
+from radiarch_standalone.local import LocalRadiarch
 from radiarch_standalone.ports import free_port
 from typer.testing import CliRunner
 
 HANG_S = 120.0
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["up"], ["phantom"], ["doctor"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["up"], ["phantom"], ["doctor"], ["admin"]])
 def test_every_command_explains_itself(command: list[str]) -> None:
     shown = CliRunner().invoke(app, [*command, "--help"])
     assert shown.exit_code == 0
@@ -84,8 +86,8 @@ def test_up_serves_on_loopback_revives_what_dies_and_ends_with_all_its_children(
         up = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
     try:
         _until(lambda: "Radiarch is up" in said.read_text())
-        info = httpx.get(f"http://127.0.0.1:{port}/api/v1/info", timeout=10).json()
-        assert info["version"]
+        _log_in_for_the_first_time(f"http://127.0.0.1:{port}/api/v1", said.read_text())
+        assert not (tmp_path / "data" / "first-admin-password").exists()
         children = _children(up.pid)
         assert len(children) == 5, "a broker and four services"
         os.kill(children[-1], signal.SIGKILL)
@@ -100,6 +102,35 @@ def test_up_serves_on_loopback_revives_what_dies_and_ends_with_all_its_children(
         status = up.wait(timeout=HANG_S)
     assert status == 0, said.read_text()
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def _log_in_for_the_first_time(api: str, said: str) -> None:
+    """With the one-time password that was printed; nothing answers without."""
+    assert httpx.get(f"{api}/info", timeout=10).status_code == 401
+    found = re.search(r"First administrator: (\S+)  one-time password: (\S+)", said)
+    assert found, said
+    words = {"username": found[1], "password": found[2]}
+    tokens = httpx.post(f"{api}/auth/login", json=words, timeout=60).raise_for_status().json()
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    change = {"current_password": found[2], "new_password": "one of my own choice"}
+    httpx.post(f"{api}/auth/password", json=change, headers=headers, timeout=60).raise_for_status()
+    assert httpx.get(f"{api}/info", headers=headers, timeout=10).json()["version"]
+    assert httpx.get(f"{api}/users", headers=headers, timeout=10).status_code == 200
+
+
+def test_without_a_login_it_is_said_and_nobody_is_made(tmp_path: Path) -> None:
+    """The embedded default asks callers to log in; a demo, and `up --no-login`, do not."""
+    assert LocalRadiarch(tmp_path, login=True).asks_to_log_in
+    assert not LocalRadiarch(tmp_path).asks_to_log_in
+    assert not LocalRadiarch(tmp_path, login=True, settings={"RADIARCH_AUTHENTICATION": "none"}).asks_to_log_in
+    assert LocalRadiarch(tmp_path, login=True).first_admin() is None
+
+
+def test_doctor_says_whether_callers_must_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when it does not tell what a gateway without login means."""
+    assert "callers log in" in " ".join(CliRunner().invoke(app, ["doctor"]).stdout.split())
+    monkeypatch.setenv("RADIARCH_AUTHENTICATION", "none")
+    assert "no login" in " ".join(CliRunner().invoke(app, ["doctor"]).stdout.split())
 
 
 def _until(holds: Callable[[], bool]) -> None:

@@ -43,6 +43,38 @@ class S3Settings(BaseModel):
     secure: bool = False
 
 
+RoleName = Literal["clinician", "radiographer", "radiologist", "physicist", "admin"]
+
+
+class OidcSettings(BaseModel):
+    """An issuer of OIDC tokens, such as a realm of Keycloak.
+
+    Attributes
+    ----------
+    issuer
+        As its tokens name it in ``iss``, and its discovery document in ``issuer``.
+    jwks_url
+        Its public keys; ``None``: as the discovery document tells.
+    roles_claim
+        Where a token lists what somebody is: a claim's name, or a path with dots (``realm_access.roles``).
+    roles
+        From the values of that claim to roles here. Whoever has none of them is let in nowhere.
+    clinic_claim
+        The claim that holds the id of a clinic; ``None``: everybody belongs to ``clinic``.
+    leeway_s
+        By how much clocks may differ.
+    """
+
+    issuer: str = Field(pattern=r"^https?://\S+$")
+    audience: str = Field(min_length=1)
+    jwks_url: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    roles_claim: str = Field(default="realm_access.roles", min_length=1)
+    roles: dict[str, list[RoleName]] = Field(min_length=1)
+    clinic_claim: str | None = Field(default=None, min_length=1)
+    clinic: str = "main"
+    leeway_s: float = Field(default=30.0, ge=0, le=300)
+
+
 class Settings(BaseSettings):
     """What an operator sets. Nested values: ``RADIARCH_PACS='{"main": {"kind": "dicomweb", ...}}'``.
 
@@ -74,6 +106,18 @@ class Settings(BaseSettings):
     secret_key
         Signs access tokens and links, and keys the hashes of the audit log; the same for every gateway. Unset: made
         once, and kept in the database.
+    refresh_grace_s
+        A refresh token that was used is good again for so long: two tabs refresh at once, and answers get lost. Used
+        later, it ends its login.
+    login_tries_per_min
+        From one address, good ones included.
+    lockout_after, lockout_first_s, lockout_longest_s
+        Failed logins in a row that lock an account; each further one locks it for twice as long.
+    first_admin_file
+        Where the first start, with no account yet, leaves the name and one-time password of an administrator; unset:
+        none is made.
+    oidc
+        An issuer whose tokens are accepted beside our own.
     """
 
     model_config = SettingsConfigDict(env_prefix="RADIARCH_", env_nested_delimiter="__", extra="ignore")
@@ -107,5 +151,12 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(default=None, min_length=32)
     access_token_min: float = Field(default=60.0, gt=0)
     refresh_token_days: float = Field(default=7.0, gt=0)
+    refresh_grace_s: float = Field(default=10.0, ge=0)
+    login_tries_per_min: int = Field(default=30, ge=1)
+    lockout_after: int = Field(default=5, ge=1)
+    lockout_first_s: float = Field(default=60.0, gt=0)
+    lockout_longest_s: float = Field(default=3600.0, gt=0)
+    first_admin_file: Path | None = None
+    oidc: OidcSettings | None = None
     http_port: int = Field(default=9042, ge=0, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

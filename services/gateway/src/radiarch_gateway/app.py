@@ -9,9 +9,13 @@ from fastapi_offline import FastAPIOffline
 from radiarch_common.settings import Settings
 
 from radiarch_gateway import problems
+from radiarch_gateway.accounts.clinic_routes import router as clinics
+from radiarch_gateway.accounts.key_routes import router as keys
+from radiarch_gateway.accounts.user_routes import router as users
 from radiarch_gateway.artifacts.routes import router as artifacts
 from radiarch_gateway.artifacts.store import API
 from radiarch_gateway.auth.guard import check_routes
+from radiarch_gateway.auth.routes import router as auth
 from radiarch_gateway.bootstrap import build
 from radiarch_gateway.describe import DESCRIPTION, TAGS, document
 from radiarch_gateway.info.routes import health
@@ -40,6 +44,8 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_exception_handler(StreamOverError, _over)
     for router in (info, workflows, plans, jobs, artifacts):
+        app.include_router(router, prefix=API)
+    for router in (auth, clinics, users, keys):
         app.include_router(router, prefix=API)
     app.include_router(health)
     check_routes(app)

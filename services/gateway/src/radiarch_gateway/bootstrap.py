@@ -13,9 +13,13 @@ from radiarch_common.settings import Settings
 from radiarch_common.telemetry import get_logger
 from sqlalchemy.exc import OperationalError
 
+from radiarch_gateway.accounts.first_admin import first_admin
 from radiarch_gateway.aggregate import Aggregator
 from radiarch_gateway.auth.doorkeeper import Doorkeeper
+from radiarch_gateway.auth.limits import LoginLimits
+from radiarch_gateway.auth.login import Logins
 from radiarch_gateway.auth.secret import ServerSecret
+from radiarch_gateway.auth.sessions import Sessions
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
 from radiarch_gateway.info.probes import Probes
@@ -36,6 +40,9 @@ class Gateway:
     database: Database
     secret: ServerSecret
     doorkeeper: Doorkeeper
+    sessions: Sessions
+    logins: Logins
+    login_limits: LoginLimits
     objects: ObjectStore
     link: Link
     catalogues: Catalogues
@@ -66,6 +73,7 @@ class Gateway:
         while True:
             try:
                 await asyncio.to_thread(self.database.migrate)
+                await asyncio.to_thread(first_admin, self.settings, self.database)
             except OperationalError as error:
                 log.warning("waiting for the database", error=type(error.orig).__name__)
                 await asyncio.sleep(DATABASE_AGAIN_S)
@@ -96,11 +104,15 @@ def build(settings: Settings) -> Gateway:
     objects = open_objects(settings)
     link = Link(settings)
     secret = ServerSecret(settings, database)
+    sessions = Sessions(settings, database, secret)
     return Gateway(
         settings=settings,
         database=database,
         secret=secret,
         doorkeeper=Doorkeeper(settings, database, secret),
+        sessions=sessions,
+        logins=Logins(settings, database, sessions),
+        login_limits=LoginLimits(settings.login_tries_per_min),
         objects=objects,
         link=link,
         catalogues=Catalogues(link),

@@ -30,6 +30,8 @@ TAGS: list[dict[str, Any]] = [
     {"name": "artifacts", "description": "The files of a plan."},
     {"name": "workflows", "description": "What planners offer."},
     {"name": "info", "description": "This deployment."},
+    {"name": "auth", "description": "Log in, and what belongs to your own account."},
+    {"name": "accounts", "description": "Clinics, users and API keys, for administrators."},
     {"name": "health", "description": "For whoever runs the gateway."},
 ]
 

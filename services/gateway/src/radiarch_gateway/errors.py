@@ -31,6 +31,18 @@ class UnauthorizedError(RadiarchError):
     """Nobody known bears this credential."""
 
 
+class CodeNeededError(UnauthorizedError):
+    """The password is right; the account asks for a TOTP code as well."""
+
+
+class LimitedError(RadiarchError):
+    """Too many tries; the same one may be made later."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class ForbiddenError(RadiarchError):
     """The caller is known, and may not do this."""
 

@@ -15,11 +15,13 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
 from radiarch_gateway.errors import (
+    CodeNeededError,
     ConflictError,
     DamagedError,
     FieldError,
     ForbiddenError,
     InvalidRequestError,
+    LimitedError,
     MissingError,
     NotReadyError,
     UnauthorizedError,
@@ -29,6 +31,8 @@ from radiarch_gateway.field_errors import field_errors
 MEDIA_TYPE: Final = "application/problem+json"
 REFERENCE: Final = "#/components/schemas/Problem"
 RETRY_AFTER_S: Final = 10
+CODE_NEEDED: Final = "urn:radiarch:problem:totp-code-needed"
+"""The ``type`` of a login that lacks nothing but its code."""
 
 log = get_logger(__name__)
 
@@ -59,13 +63,19 @@ def answer(
     status: int,
     detail: str | None = None,
     *,
+    kind: str = "about:blank",
     errors: Sequence[FieldError] = (),
     instance: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """One problem as a response."""
     problem = Problem(
-        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors), instance=instance
+        type=kind,
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        errors=list(errors),
+        instance=instance,
     )
     content = problem.model_dump(exclude_none=True, exclude=None if errors else {"errors"})
     return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
@@ -76,6 +86,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(InvalidRequestError, _refused)
     app.add_exception_handler(UnauthorizedError, _unauthorized)
+    app.add_exception_handler(LimitedError, _limited)
     app.add_exception_handler(ForbiddenError, _plain(403))
     app.add_exception_handler(MissingError, _plain(404))
     app.add_exception_handler(ConflictError, _plain(409))
@@ -96,7 +107,13 @@ def _plain(status: int) -> Any:  # noqa: ANN401 - a handler, as Starlette types 
 
 
 def _unauthorized(_: Request, error: Exception) -> JSONResponse:
-    return answer(401, str(error), headers={"WWW-Authenticate": "Bearer"})
+    kind = CODE_NEEDED if isinstance(error, CodeNeededError) else "about:blank"
+    return answer(401, str(error), kind=kind, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _limited(_: Request, error: Exception) -> JSONResponse:
+    retry_after_s = cast("LimitedError", error).retry_after_s
+    return answer(429, str(error), headers={"Retry-After": str(retry_after_s)})
 
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from radiarch_common.errors import RadiarchError
+from radiarch_gateway.admin.commands import app as admin
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +30,7 @@ app = typer.Typer(
     "RT Dose, DVH tables and a picture in ./radiarch-demo. Then [bold]radiarch up[/] serves the same over HTTP for "
     "your own studies.",
 )
+app.add_typer(admin, name="admin")
 console = Console()
 
 
@@ -53,14 +55,18 @@ def up(
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the gateway, on loopback; 0: a free one.")] = 9042,
     processes: Annotated[int, typer.Option(min=0, help="Dose engine processes at once; 0: one per core.")] = 0,
+    no_login: Annotated[bool, typer.Option("--no-login", help="Whoever is at this machine may do everything.")] = False,
 ) -> None:
     """Run gateway, importer, planner, exporter and broker until Ctrl-C.
 
+    The first start makes one administrator and prints the one-time password; `radiarch admin` makes more accounts.
     DICOM files put into <data>/pacs are found as studies. Any RADIARCH_* variable you set reaches every service:
     RADIARCH_PACS names a real archive, RADIARCH_S3__* a real object store.
     """
     settings = {name: value for name, value in os.environ.items() if name.startswith("RADIARCH_")}
-    _told(lambda: _serve(LocalRadiarch(data, port=port, engine_processes=processes, settings=settings)))
+    if no_login:
+        settings["RADIARCH_AUTHENTICATION"] = "none"
+    _told(lambda: _serve(LocalRadiarch(data, port=port, engine_processes=processes, login=True, settings=settings)))
 
 
 @app.command()
@@ -113,12 +119,26 @@ def _serve(radiarch: LocalRadiarch) -> None:
             radiarch.wait_until_ready()
         console.print(f"Radiarch is up: {radiarch.url}  API documentation: {radiarch.url}/docs")
         console.print(f"DICOM folder: {radiarch.pacs_folder}  logs: {radiarch.folder / 'logs'}")
-        console.print("No login: loopback only. Generic beam data: research only. Ctrl-C ends it.")
+        _tell_login(radiarch)
+        console.print("Loopback only. Generic beam data: research only. Ctrl-C ends it.")
         while not ending.wait(LOOK_EVERY_S):
             for name in radiarch.revive():
                 console.print(f"[yellow]The {name} had ended and was started again.[/]")
     finally:
         radiarch.stop()
+
+
+def _tell_login(radiarch: LocalRadiarch) -> None:
+    """How to log in; the first administrator's one-time password is shown once."""
+    if not radiarch.asks_to_log_in:
+        console.print("[yellow]No login:[/] whoever is at this machine may do everything.")
+        return
+    first = radiarch.first_admin()
+    if first is None:
+        console.print("Log in at POST /api/v1/auth/login; accounts: radiarch admin --help")
+        return
+    console.print(f"First administrator: {first.username}  one-time password: {first.password}", highlight=False)
+    console.print("It is not shown again. Log in at POST /api/v1/auth/login, and set another.")
 
 
 def _told(work: Callable[[], None]) -> None:

@@ -156,10 +156,18 @@ def _for_real_use(settings: Settings) -> list[Finding]:
             "the machine and the CT calibration that come along are generic, not commissioned",
             "Plans are for research. Not for treatment.",
         ),
-        Finding(
-            "identity", "note", "no login yet", "Keep the gateway on loopback, or behind a proxy that asks who it is."
-        ),
+        _identity(settings),
     ]
+
+
+def _identity(settings: Settings) -> Finding:
+    if settings.authentication == "none":
+        seen = "no login: whoever is at this machine may do everything"
+        return Finding(
+            "identity", "note", seen, "The gateway listens on loopback alone. Unset RADIARCH_AUTHENTICATION."
+        )
+    seen = "callers log in, or bear an API key"
+    return Finding("identity", "ok", f"{seen}, or a token of {settings.oidc.issuer}" if settings.oidc else seen)
 
 
 def _dicom_checker() -> Finding:

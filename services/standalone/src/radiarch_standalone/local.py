@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -26,6 +27,14 @@ class LocalError(RadiarchError):
     """A part of the local Radiarch did not start, or died."""
 
 
+@dataclass(frozen=True)
+class FirstAdmin:
+    """The account that the first start made."""
+
+    username: str
+    password: str
+
+
 class LocalRadiarch:
     """Everything one machine needs, under one folder.
 
@@ -35,6 +44,7 @@ class LocalRadiarch:
         <folder>/objects/   cases, results, artifacts
         <folder>/pacs/      DICOM files in and out
         <folder>/radiarch.db, <folder>/logs/
+        <folder>/first-admin-password  until it was shown
 
     Parameters
     ----------
@@ -44,18 +54,28 @@ class LocalRadiarch:
         Of the gateway; 0 for a free one.
     engine_processes
         Engine processes at once; 0 for one per core.
+    login
+        Whether callers must log in, unless ``settings`` say otherwise.
     settings
         More ``RADIARCH_*`` variables for every service; they win over the embedded defaults.
     """
 
     def __init__(
-        self, folder: Path, *, port: int = 0, engine_processes: int = 0, settings: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        port: int = 0,
+        engine_processes: int = 0,
+        login: bool = False,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.pacs_folder = self.folder / "pacs"
         self.broker = EmbeddedNats(self.folder / "nats")
         self._port = port or free_port()
         self._engine_processes = engine_processes
+        self._login = login
+        self._first_admin_file = self.folder / "first-admin-password"
         self._more = dict(settings or {})
         self.services: dict[str, ServiceProcess] = {}
 
@@ -63,6 +83,19 @@ class LocalRadiarch:
     def url(self) -> str:
         """The gateway's address."""
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def asks_to_log_in(self) -> bool:
+        """Whether callers must log in."""
+        return self._env()["RADIARCH_AUTHENTICATION"] != "none"
+
+    def first_admin(self) -> FirstAdmin | None:
+        """The account that a first start has made, once: its password is kept nowhere after that."""
+        if not self._first_admin_file.is_file():
+            return None
+        username, password = self._first_admin_file.read_text().split()
+        self._first_admin_file.unlink()
+        return FirstAdmin(username, password)
 
     def start(self) -> None:
         """Start every part. Raises LocalError, EmbeddedNatsError."""
@@ -88,9 +121,9 @@ class LocalRadiarch:
             while time.monotonic() < end:
                 self.check()
                 try:
-                    if client.get("/api/v1/workflows").json().get("workflows"):
+                    if client.get("/health/planning").is_success:
                         return
-                except (httpx.HTTPError, ValueError):
+                except httpx.HTTPError:
                     pass
                 time.sleep(0.2)
         raise LocalError(f"Radiarch was not ready within {READY_WITHIN_S:.0f} s; see {self.folder / 'logs'}")
@@ -125,7 +158,8 @@ class LocalRadiarch:
             "RADIARCH_DEFAULT_MACHINE": GENERIC_MACHINE,
             "RADIARCH_DEFAULT_CT_CALIBRATION": GENERIC_CALIBRATION,
             "RADIARCH_ENGINE_PROCESSES": str(self._engine_processes),
-            "RADIARCH_AUTHENTICATION": "none",
+            "RADIARCH_AUTHENTICATION": "accounts" if self._login else "none",
+            "RADIARCH_FIRST_ADMIN_FILE": str(self._first_admin_file),
             "RADIARCH_HTTP_HOST": "127.0.0.1",
             "RADIARCH_HTTP_PORT": str(self._port),
         } | self._more

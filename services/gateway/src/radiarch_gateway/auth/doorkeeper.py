@@ -4,7 +4,9 @@ from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
 
 from radiarch_gateway.auth.caller import LOCAL, Caller
+from radiarch_gateway.auth.keys import PREFIX, caller_of_key
 from radiarch_gateway.auth.models import ClinicRow, SessionRow, UserRow
+from radiarch_gateway.auth.oidc import Issuer
 from radiarch_gateway.auth.scopes import Role, Scope, scopes_of
 from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.auth.tokens import read_access_token
@@ -19,13 +21,28 @@ class Doorkeeper:
         self._settings = settings
         self._database = database
         self._secret = secret
+        self._issuer = Issuer(settings.oidc, database) if settings.oidc else None
 
     def caller(self, credential: str | None) -> Caller:
-        """Who bears a credential. Raises UnauthorizedError when nobody known does."""
+        """Who bears a credential.
+
+        Raises
+        ------
+        UnauthorizedError
+            If nobody known does.
+        ForbiddenError
+            If the OIDC issuer's word gives no role or no clinic here.
+        UnavailableError
+            If the OIDC issuer is needed and away.
+        """
         if self._settings.authentication == "none":
             return LOCAL
         if credential is None:
             raise UnauthorizedError("Log in first, or send an API key: `Authorization: Bearer ...`.")
+        if credential.startswith(PREFIX):
+            return caller_of_key(self._database, credential)
+        if self._issuer is not None and self._issuer.wrote(credential):
+            return self._issuer.caller(credential)
         return self._user(credential)
 
     def _user(self, token: str) -> Caller:

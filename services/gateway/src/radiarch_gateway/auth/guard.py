@@ -19,6 +19,9 @@ PUBLIC: Final = frozenset(
     {
         ("GET", "/health/live"),
         ("GET", "/health/ready"),
+        ("GET", "/health/planning"),
+        ("POST", "/api/v1/auth/login"),
+        ("POST", "/api/v1/auth/refresh"),
         ("GET", "/docs"),
         ("GET", "/docs/oauth2-redirect"),
         ("GET", "/redoc"),
@@ -48,14 +51,16 @@ async def _caller(
         request.state.caller = found
     missing = sorted(scope for scope in needed.scopes if not found.may(Scope(scope)))
     if missing:
-        raise ForbiddenError(f"This needs {', '.join(missing)}, which {_whose(found)} does not give.")
+        raise ForbiddenError(f"This needs {', '.join(missing)}{_why(found)}")
     return found
 
 
-def _whose(caller: Caller) -> str:
+def _why(caller: Caller) -> str:
+    if caller.scopes == frozenset({Scope.SELF}):
+        return ": first set a password of your own, `POST /auth/password`."
     if not caller.roles:
-        return "your API key"
-    return "your role (" + ", ".join(sorted(caller.roles)) + ")"
+        return ", which your API key does not give."
+    return f", which your role ({', '.join(sorted(caller.roles))}) does not give."
 
 
 def needs(*scopes: Scope) -> Any:  # noqa: ANN401 - what FastAPI takes as a dependency
@@ -69,6 +74,8 @@ PlansReader = Annotated[Caller, needs(Scope.PLANS_READ)]
 PlansWriter = Annotated[Caller, needs(Scope.PLANS_WRITE)]
 JobsReader = Annotated[Caller, needs(Scope.JOBS_READ)]
 JobsCanceller = Annotated[Caller, needs(Scope.JOBS_CANCEL)]
+Self = Annotated[Caller, needs(Scope.SELF)]
+AccountsAdmin = Annotated[Caller, needs(Scope.ACCOUNTS)]
 ArtifactsReader = Annotated[Caller, needs(Scope.ARTIFACTS_READ)]
 
 

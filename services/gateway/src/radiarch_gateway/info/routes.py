@@ -103,3 +103,10 @@ async def ready(gateway: GatewayDep) -> Health:
     if not database.ok:
         raise NotReadyError(f"The database does not answer: {database.why}", RETRY_AFTER_S)
     return Health()
+
+
+@health.get("/planning", summary="Ready for plans", responses=problems(503))
+async def planning(gateway: GatewayDep) -> Health:
+    """Whether a plan can be asked for: a planner has told what it offers."""
+    await gateway.catalogues.current()
+    return Health()

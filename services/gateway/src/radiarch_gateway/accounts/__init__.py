@@ -1,0 +1,1 @@
+"""Clinics, users and API keys, as an administrator sees them."""

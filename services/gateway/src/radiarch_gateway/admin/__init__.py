@@ -1,0 +1,1 @@
+"""The administrator's command line, on the database itself: for the first account, and for when nobody can log in."""
