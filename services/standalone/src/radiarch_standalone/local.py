@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import httpx
+from radiarch_client import LoginNeededError, Patience, Radiarch, UnavailableError
 from radiarch_common.bus import connect
 from radiarch_common.errors import RadiarchError
 from radiarch_common.settings import Settings
@@ -84,14 +84,16 @@ class LocalRadiarch:
     def wait_until_ready(self) -> None:
         """Returns when a plan can be asked for. Raises LocalError when a part dies or takes too long."""
         end = time.monotonic() + READY_WITHIN_S
-        with httpx.Client(base_url=self.url, timeout=10) as client:
+        with Radiarch(self.url, patience=Patience(limit_s=0)) as radiarch:
             while time.monotonic() < end:
                 self.check()
                 try:
-                    if client.get("/api/v1/workflows").json().get("workflows"):
+                    if radiarch.workflows():
                         return
-                except (httpx.HTTPError, ValueError):
+                except UnavailableError:
                     pass
+                except LoginNeededError:  # the gateway answers; what planners offer it tells nobody unknown
+                    return
                 time.sleep(0.2)
         raise LocalError(f"Radiarch was not ready within {READY_WITHIN_S:.0f} s; see {self.folder / 'logs'}")
 
