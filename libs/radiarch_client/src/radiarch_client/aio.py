@@ -26,7 +26,7 @@ from radiarch_client.models import (
     WorkflowView,
 )
 from radiarch_client.patience import Patience
-from radiarch_client.sync import DEFAULT_SERVER, PIECE_BYTES, TIMEOUT_S
+from radiarch_client.sync import DEFAULT_SERVER, TIMEOUT_S
 from radiarch_client.tokens import InMemory, Tokens, TokenStore
 
 T = TypeVar("T")
@@ -203,5 +203,5 @@ class AsyncRadiarch:
         if response.is_error:
             await response.aread()
             await line.close()
-        line.pieces = EventSource(response).aiter_sse() if move.as_events else response.aiter_bytes(PIECE_BYTES)
+        line.pieces = EventSource(response).aiter_sse() if move.as_events else response.aiter_bytes()
         return response

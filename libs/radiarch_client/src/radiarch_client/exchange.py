@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -49,9 +50,12 @@ class Ask:
 
 
 class Exchange:
-    """Requests to one server, by one person or key, or by nobody."""
+    """Requests to one server, by one person or key, or by nobody. Raises ValueError for what is no address."""
 
     def __init__(self, server: str, patience: Patience, store: TokenStore, key: str | None, timeout_s: float) -> None:
+        parts = urlsplit(server)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise ValueError(f"A server's address is like https://radiarch.example, not {server!r}.")
         self.server = server.rstrip("/")
         self.patience = patience
         self._store = store

@@ -31,7 +31,6 @@ from radiarch_client.tokens import InMemory, Tokens, TokenStore
 T = TypeVar("T")
 
 DEFAULT_SERVER = "http://127.0.0.1:9042"
-PIECE_BYTES = 1 << 20
 TIMEOUT_S = 30.0
 
 
@@ -248,5 +247,5 @@ class Radiarch:
         if response.is_error:
             response.read()
             line.close()
-        line.pieces = EventSource(response).iter_sse() if move.as_events else response.iter_bytes(PIECE_BYTES)
+        line.pieces = EventSource(response).iter_sse() if move.as_events else response.iter_bytes()
         return response

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from radiarch_client import PlanView, Radiarch, RefusedError
+from radiarch_client import Patience, PlanView, Radiarch, RefusedError
 from radiarch_common.errors import RadiarchError
 from rich.console import Console
 
@@ -104,7 +104,8 @@ def run_demo(options: DemoOptions, console: Console) -> None:
         with console.status("Starting broker, gateway, importer, planner, exporter ..."):
             radiarch.wait_until_ready()
         console.print(f"Gateway: {radiarch.url} (API documentation at /docs while this runs)")
-        with Radiarch(radiarch.url) as client:
+        # When the gateway does not answer, its log tells more than waiting for it does.
+        with Radiarch(radiarch.url, patience=Patience(on_wait=lambda _trouble, _wait_s: radiarch.check())) as client:
             plan = _plan(client, plan_request(phantom, quick=options.quick), console, radiarch)
             files = client.download(plan, options.out)
         succeeded = True

@@ -16,14 +16,10 @@ def login(
     username: Annotated[str, typer.Option(prompt=True, envvar="RADIARCH_USERNAME", help="Asked for when left out.")],
     password: Annotated[
         str,
-        typer.Option(
-            prompt=True, hide_input=True, envvar="RADIARCH_PASSWORD", help="Better left out: it is asked for."
-        ),
+        typer.Option(prompt=True, hide_input=True, envvar="RADIARCH_PASSWORD", help="Asked for when left out."),
     ],
     address: ServerOption = HERE,
-    code: Annotated[
-        str | None, typer.Option("--totp", help="One-time code; asked for when the account has one.")
-    ] = None,
+    code: Annotated[str | None, typer.Option("--totp", help="One-time code; asked for when needed.")] = None,
 ) -> None:
     """Log in to a server; the login is kept for the commands that follow.
 

@@ -31,14 +31,10 @@ def plan(
     target: Annotated[str, typer.Option(help="Structure to treat, as the structure set spells it.")],
     dose: Annotated[float, typer.Option(help="Gy(RBE), all fractions together.")],
     fractions: Annotated[int, typer.Option()],
-    structures: Annotated[
-        str | None, typer.Option(help="SOPInstanceUID of the RTSTRUCT, if there are several.")
-    ] = None,
+    structures: Annotated[str | None, typer.Option(help="SOPInstanceUID of the RTSTRUCT, if several.")] = None,
     machine: Annotated[str | None, typer.Option(help="Left out: the server's choice, if it has one.")] = None,
     calibration: Annotated[str | None, typer.Option(help="CT calibration; left out: the server's choice.")] = None,
-    normalisation: Annotated[
-        str | None, typer.Option(help='Such as "D50% = 100 %"; left out: the workflow\'s.')
-    ] = None,
+    normalisation: Annotated[str | None, typer.Option(help='Such as "D50% = 100 %".')] = None,
     grid: Annotated[float | None, typer.Option(help="Dose grid, mm; left out: the workflow's.")] = None,
     pacs: Annotated[str | None, typer.Option(help="PACS connector; left out: the server's choice.")] = None,
     changes: Annotated[
@@ -63,21 +59,27 @@ def plan(
     """
     if folder is not None and not wait:
         raise typer.BadParameter("The files are there once the job has ended: leave out --no-wait.", param_hint="--out")
-    asked: dict[str, Any] = {
-        "study_instance_uid": study,
-        "segmentation_uid": structures,
-        "workflow": workflow,
-        "prescription": PrescriptionRequest.model_validate(
-            _given({"target": target, "dose_gy_rbe": dose, "fractions": fractions, "normalisation": normalisation})
-        ),
-        "machine": machine,
-        "ct_calibration": calibration,
-        "dose_grid_mm": grid,
-        "pacs": pacs,
-        "overrides": _overrides(changes) if changes else None,
-    }
+    asked = PlanRequest.model_validate(
+        _given(
+            {
+                "study_instance_uid": study,
+                "segmentation_uid": structures,
+                "workflow": workflow,
+                "prescription": PrescriptionRequest.model_validate(
+                    _given(
+                        {"target": target, "dose_gy_rbe": dose, "fractions": fractions, "normalisation": normalisation}
+                    )
+                ),
+                "machine": machine,
+                "ct_calibration": calibration,
+                "dose_grid_mm": grid,
+                "pacs": pacs,
+                "overrides": _overrides(changes) if changes else None,
+            }
+        )
+    )
     with server(address, key) as radiarch:
-        taken = radiarch.plan(PlanRequest.model_validate(_given(asked)))
+        taken = radiarch.plan(asked)
         if not wait:
             if as_json:
                 print_json(taken)

@@ -14,7 +14,6 @@ from radiarch_client import (
     Patience,
     Radiarch,
     RadiarchError,
-    RefusedError,
     UnavailableError,
 )
 from rich.console import Console
@@ -41,8 +40,13 @@ told = Console(stderr=True)
 @contextmanager
 def server(address: str, key: str | None) -> Generator[Radiarch]:
     """The server, as this person; an error becomes words and an exit status."""
-    with exits(), Radiarch(address, key=key, store=LoginFile(address), patience=Patience(on_wait=_say)) as found:
-        yield found
+    with exits():
+        try:
+            found = Radiarch(address, key=key, store=LoginFile(address), patience=Patience(on_wait=_say))
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--server") from error
+        with found:
+            yield found
 
 
 @contextmanager
@@ -50,16 +54,12 @@ def exits() -> Generator[None]:
     """End with words and a status: 1 refused or failed, 2 asked wrongly, 3 not allowed, 4 not reachable."""
     try:
         yield
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
     except LoginNeededError as error:
         _end(error, NOT_ALLOWED, "radiarch login, or --key with an API key, says who you are.")
     except NotAllowedError as error:
         _end(error, NOT_ALLOWED, "Whoever administers the server gives the role that it needs.")
     except UnavailableError as error:
         _end(error, UNREACHABLE, "Is the server running, and is --server (RADIARCH_SERVER) its address?")
-    except RefusedError as error:
-        _end(error, FAILED, "")
     except RadiarchError as error:
         _end(error, FAILED, "")
 
