@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from radiarch_client import DamagedError, UnavailableError, UnreadableError
+from radiarch_client import DamagedError, NotReadyError, UnavailableError, UnreadableError
+from radiarch_client.core import STATE_FOLLOWS_S
 from radiarch_client.files import safe_name
 from radiarch_testkit.played import PLAN, Handler, Played, problem
 
@@ -85,7 +86,8 @@ def events(*pieces: bytes, cut: bool = False) -> httpx.Response:
 def test_events_go_on_where_the_line_broke(client: Played) -> None:
     """Fails on a gap or a repeat: what comes after a break is asked for after the last event that was whole.
 
-    The second event was cut in its middle; the gateway then was away for two attempts.
+    The second event was cut in its middle; the gateway then was away for two attempts. At the end the job's state
+    lags behind its last event: the events end when its files can be had.
     """
     half = len(event(2)) // 2
     left = [
@@ -94,6 +96,8 @@ def test_events_go_on_where_the_line_broke(client: Played) -> None:
         problem(503, "starting"),
         events(event(2, progress=0.5, message="half")[:half], event(2, progress=0.5, message="half")[half:]),
         events(event(7, "finished", stage="exporter")),
+        httpx.Response(200, json=JOB),
+        httpx.Response(200, json=JOB | {"state": "succeeded"}),
     ]
 
     def handle(_: httpx.Request) -> httpx.Response:
@@ -106,7 +110,7 @@ def test_events_go_on_where_the_line_broke(client: Played) -> None:
     found = client(lambda c: c.events("0job00001"))
     assert [(e.id, e.kind) for e in found] == [("1", "started"), ("2", "progress"), ("7", "finished")]
     assert (found[1].progress, found[1].message) == (0.5, "half")
-    assert [r.headers.get("Last-Event-ID") for r in client.seen] == [None, "1", "1", "1", "2"]
+    assert [r.headers.get("Last-Event-ID") for r in client.seen] == [None, "1", "1", "1", "2", None, None]
 
 
 def test_who_has_everything_is_told_so(client: Played) -> None:
@@ -116,9 +120,10 @@ def test_who_has_everything_is_told_so(client: Played) -> None:
     assert [request.headers["Last-Event-ID"] for request in client.seen] == ["9"]
 
 
-def test_events_that_are_no_longer_kept(client: Played) -> None:
+def test_events_that_are_no_longer_kept(client: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty stream of a job that has ended is all there is; of one that goes on it is not."""
-    states = iter(["running", "succeeded"])
+    states = iter([*["running"] * (len(STATE_FOLLOWS_S) + 1), "succeeded"])
+    monkeypatch.setattr("radiarch_client.core.STATE_FOLLOWS_S", [0.0] * len(STATE_FOLLOWS_S))
 
     def handle(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/events"):
@@ -127,7 +132,7 @@ def test_events_that_are_no_longer_kept(client: Played) -> None:
 
     client.handler = handle
     assert client(lambda c: c.events("0job00001")) == []
-    assert len(client.seen) == 4
+    assert sum(request.url.path.endswith("/events") for request in client.seen) == 2
 
 
 def test_a_line_that_breaks_for_ever_ends_in_an_error(client: Played) -> None:
@@ -222,6 +227,13 @@ def test_a_name_stays_in_its_folder(client: Played, tmp_path: Path, name: str) -
     with pytest.raises(UnreadableError, match="will not write"):
         client(lambda c: c.download("0job00001", tmp_path / "new"))
     assert not (tmp_path / "new").exists()
+
+
+def test_a_plan_that_is_not_ready_has_no_files(client: Played, tmp_path: Path) -> None:
+    """Fails when nothing is fetched, and nothing said."""
+    client.handler = served_files({})
+    with pytest.raises(NotReadyError, match="its job is running"):
+        client(lambda c: c.download("0job00001", tmp_path))
 
 
 def test_ordinary_names_are_taken() -> None:

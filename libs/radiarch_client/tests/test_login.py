@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -67,7 +67,7 @@ class Kept:
         self.tokens = tokens
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> Generator[None]:
         yield
 
 
@@ -100,9 +100,12 @@ def test_an_access_token_is_renewed_before_and_after_its_end(client: Played) -> 
     client(lambda c: c.jobs())
     assert [request.url.path for request in client.seen] == ["/api/v1/auth/refresh", "/api/v1/jobs"]
     door.count = 3
-    client.options["store"] = Kept(Tokens(access_token="old", refresh_token="refresh-3", expires_at=time.time() + 3600))
+    store = client.options["store"] = Kept(
+        Tokens(access_token="old", refresh_token="refresh-3", expires_at=time.time() + 3600)
+    )
     client(lambda c: c.jobs())
-    assert client.options["store"].tokens.access_token == "access-4"
+    assert store.tokens is not None
+    assert store.tokens.access_token == "access-4"
 
 
 def test_threads_renew_once() -> None:
@@ -113,8 +116,8 @@ def test_threads_renew_once() -> None:
         Radiarch(SERVER, transport=httpx.MockTransport(door), store=kept(1, 0.0), patience=QUICK) as client,
         ThreadPoolExecutor(AT_ONCE) as pool,
     ):
-        found = list(pool.map(lambda _: list(client.jobs()), range(AT_ONCE)))
-    assert found == [[]] * AT_ONCE
+        asked = [pool.submit(lambda: list(client.jobs())) for _ in range(AT_ONCE)]
+        assert [found.result() for found in asked] == [[]] * AT_ONCE
     assert len(door.refreshed) == 1
 
 

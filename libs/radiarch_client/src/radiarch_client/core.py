@@ -35,6 +35,8 @@ PAGE: Final = 200
 LOOK_EVERY_S: Final = 1.0
 SILENCE_S: Final = 45.0
 """The server says something at least every 15 s; three times that, and the line is dead."""
+STATE_FOLLOWS_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Looks at the state of a job whose last event came; then its events are asked for again."""
 BEING_TAKEN: Final = PASSING | {HTTPStatus.CONFLICT}
 """A key that nobody else knows conflicts only with itself: the same request is still being taken."""
 
@@ -139,10 +141,16 @@ class Core:
             yield Close()
             if broke is not None:
                 yield from waits.before_next(self.exchange.unreachable(broke), self.exchange.limit_s)
-            elif event is not None and event.ends_job:
-                return
-            elif event is None and has_ended((yield from self.job(job))):
-                return  # its events are too old to be kept
+            elif (event is None or event.ends_job) and (yield from self._over(job)):
+                return  # or its events are too old to be kept
+
+    def _over(self, job: PlanRef) -> Flow[bool]:
+        """Whether a job has ended: its state, and with it its files, follow its events by a moment."""
+        for delay_s in STATE_FOLLOWS_S:
+            if has_ended((yield from self.job(job))):
+                return True
+            yield Sleep(delay_s)
+        return False
 
     def _pages(self, path: str, kind: type[P], limit: int | None, filters: Mapping[str, str | int]) -> Flow[None]:
         left, cursor = limit, None

@@ -75,6 +75,10 @@ class UnreadableError(RadiarchError):
     """The answer is not one of a Radiarch server, or of one too different from this client."""
 
 
+class NotReadyError(RadiarchError):
+    """A plan has no files, because its job has not succeeded."""
+
+
 class DamagedError(RadiarchError):
     """The bytes that came are not those that were promised."""
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from radiarch_client.core import Core, PlanRef
-from radiarch_client.errors import DamagedError, UnreadableError
+from radiarch_client.errors import DamagedError, NotReadyError, UnreadableError
 from radiarch_client.exchange import Ask
 from radiarch_client.flow import Close, Do, Flow, Read
 from radiarch_client.models import ArtifactView
@@ -23,11 +23,13 @@ NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}")
 
 
 def download(core: Core, plan: PlanRef, folder: Path) -> Flow[list[Path]]:
-    """Fetch every file of a plan."""
-    artifacts = yield from core.artifacts(plan)
-    targets = [folder / safe_name(artifact.name) for artifact in artifacts]
+    """Fetch every file of a plan. Raises NotReadyError, DamagedError."""
+    found = yield from core.get_plan(plan)
+    if not found.artifacts and found.job.state != "succeeded":
+        raise NotReadyError(f"Plan {found.id} has no files: its job is {found.job.state}.")
+    targets = [folder / safe_name(artifact.name) for artifact in found.artifacts]
     yield Do(partial(folder.mkdir, parents=True, exist_ok=True))
-    for artifact, target in zip(artifacts, targets, strict=True):
+    for artifact, target in zip(found.artifacts, targets, strict=True):
         yield from fetch(core, artifact, target)
     return targets
 

@@ -170,8 +170,8 @@ class Radiarch:
     def events(self, job: PlanRef, *, after: str | None = None) -> Iterator[JobEvent]:
         """Everything that happens to a job, as it happens, until it has ended.
 
-        Each event comes once, also when the line breaks or the server is started anew meanwhile. ``after`` is the
-        ``id`` of the last event that is known already.
+        Each event comes once, also when the line breaks or the server is started anew meanwhile; when they end, the
+        job's state is final, and its files can be had. ``after`` is the ``id`` of the last event known already.
         """
         return self._each(self._core.events(job, after))
 
@@ -187,6 +187,8 @@ class Radiarch:
 
         Raises
         ------
+        NotReadyError
+            If there is none, because its job has not succeeded.
         DamagedError
             If other bytes came than were promised.
         """
