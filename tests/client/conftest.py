@@ -13,6 +13,7 @@ from radiarch_gateway.app import create_app
 from radiarch_standalone.embedded_nats import EmbeddedNats
 from radiarch_testkit.gateway import StageHand, served
 from radiarch_testkit.offer import small_catalogue
+from structlog.testing import capture_logs
 
 
 @pytest.fixture
@@ -50,5 +51,6 @@ async def stage_hand(settings: Settings) -> AsyncIterator[StageHand]:
 def gateway(settings: Settings, stage_hand: StageHand) -> Iterator[str]:
     """The address of a real gateway."""
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    with served(create_app(settings)) as url:
+    # Its log would go to the standard output of the commands under test.
+    with capture_logs(), served(create_app(settings)) as url:
         yield url
