@@ -129,7 +129,11 @@ def door() -> Iterator[str]:
         if len(asked) == 2:
             content = {"type": "urn:radiarch:problem:totp-code-needed", "title": "Unauthorized", "status": 401}
             return JSONResponse(content, 401, media_type="application/problem+json")
-        return {"access_token": "a", "refresh_token": "r", "expires_in": 3600, "must_change_password": False}
+        return {"access_token": "a", "refresh_token": "r", "expires_in_s": 3600, "must_change_password": True}
+
+    @played.post("/api/v1/auth/password", status_code=204)
+    async def password(request: Request) -> None:
+        assert await request.json() == {"current_password": "right", "new_password": "my own words"}
 
     @played.post("/api/v1/auth/logout", status_code=204)
     def logout() -> None: ...
@@ -150,12 +154,14 @@ def test_a_login_is_kept_for_the_next_command_and_for_its_owner_alone(
     """Fails when the password is shown or kept, others can read the tokens, or they are sent to another server."""
     nobody = run(f"jobs --server {door}")
     assert (nobody.exit_code, "radiarch login" in nobody.stderr) == (NOT_ALLOWED, True)
-    shown = run(f"login --server {door}", asked="anna\nright\n123456\n")
+    shown = run(f"login --server {door}", asked="anna\nright\n123456\nmy own words\nmy own words\n")
     assert shown.exit_code == 0, shown.output
     (kept,) = (home / "radiarch" / "logins").glob("*.json")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
-    assert "right" not in shown.output + kept.read_text()
+    assert "It is set." in shown.stderr
+    for word in ("right", "my own words"):
+        assert word not in shown.output + kept.read_text()
     assert json.loads(run(f"jobs --json --server {door}").stdout) == []
     assert LoginFile("http://another.example").read() is None
     assert run(f"logout --server {door}").exit_code == 0

@@ -32,7 +32,7 @@ class Door:
             json={
                 "access_token": f"access-{self.count}",
                 "token_type": "Bearer",
-                "expires_in": self.lives_s,
+                "expires_in_s": self.lives_s,
                 "refresh_token": f"refresh-{self.count}",
                 "must_change_password": False,
             },
@@ -83,6 +83,7 @@ def test_a_login_is_kept_and_used(client: Played) -> None:
     client.handler = Door()
     client(lambda c: c.login("anna", "secret", "123456"))
     assert b'"username":"anna"' in client.seen[0].content
+    assert b'"totp_code":"123456"' in client.seen[0].content
     assert "Authorization" not in client.seen[0].headers
     assert client(lambda c: c.jobs()) == []
     assert client.seen[-1].headers["Authorization"] == "Bearer access-1"

@@ -81,9 +81,13 @@ class AsyncRadiarch:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def login(self, username: str, password: str, totp: str | None = None) -> Tokens:
+    async def login(self, username: str, password: str, totp_code: str | None = None) -> Tokens:
         """As ``Radiarch.login``."""
-        return await self._run(self._core.login(username, password, totp))
+        return await self._run(self._core.login(username, password, totp_code))
+
+    async def change_password(self, current: str, new: str) -> None:
+        """As ``Radiarch.change_password``."""
+        await self._run(self._core.change_password(current, new))
 
     async def logout(self) -> None:
         """As ``Radiarch.logout``."""

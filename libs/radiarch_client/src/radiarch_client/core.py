@@ -51,10 +51,15 @@ class Core:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
 
-    def login(self, username: str, password: str, totp: str | None) -> Flow[Tokens]:
+    def login(self, username: str, password: str, totp_code: str | None) -> Flow[Tokens]:
         """Log in."""
         body = {"username": username, "password": password}
-        return (yield from self.exchange.login(body if totp is None else body | {"totp": totp}))
+        return (yield from self.exchange.login(body if totp_code is None else body | {"totp_code": totp_code}))
+
+    def change_password(self, current: str, new: str) -> Flow[None]:
+        """Set another password."""
+        body = {"current_password": current, "new_password": new}
+        yield from self.exchange.answer(Ask("POST", "/auth/password", body=body, repeatable=False))
 
     def logout(self) -> Flow[None]:
         """Log out."""

@@ -99,9 +99,13 @@ class Radiarch:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def login(self, username: str, password: str, totp: str | None = None) -> Tokens:
-        """Log in; ``totp`` is the one-time code where the account has one. Later calls renew the login themselves."""
-        return self._run(self._core.login(username, password, totp))
+    def login(self, username: str, password: str, totp_code: str | None = None) -> Tokens:
+        """Log in; ``totp_code`` is the one-time code where the account has one. Later calls renew the login themselves."""
+        return self._run(self._core.login(username, password, totp_code))
+
+    def change_password(self, current: str, new: str) -> None:
+        """Set another password for the account that is logged in; its other logins end."""
+        self._run(self._core.change_password(current, new))
 
     def logout(self) -> None:
         """End the login, here and on the server."""

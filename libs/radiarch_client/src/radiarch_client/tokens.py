@@ -16,7 +16,7 @@ class LoginAnswer(BaseModel):
 
     access_token: str
     refresh_token: str
-    expires_in: float
+    expires_in_s: float
     must_change_password: bool = False
 
 
@@ -36,7 +36,7 @@ class Tokens(BaseModel):
         return cls(
             access_token=answer.access_token,
             refresh_token=answer.refresh_token,
-            expires_at=time.time() + answer.expires_in,
+            expires_at=time.time() + answer.expires_in_s,
             must_change_password=answer.must_change_password,
         )
 

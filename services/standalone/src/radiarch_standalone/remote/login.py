@@ -31,7 +31,10 @@ def login(
         found = _logged_in(radiarch, username, password, code)
         told.print(f"Logged in to {address} as {username}.", highlight=False, markup=False)
         if found.must_change_password:
-            told.print("[yellow]The server wants another password before anything else.[/]")
+            told.print("The server wants a password of your own before anything else.")
+            new: str = typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
+            radiarch.change_password(password, new)
+            told.print("It is set.")
 
 
 def logout(address: ServerOption = HERE) -> None:
