@@ -100,7 +100,7 @@ class Radiarch:
         self.close()
 
     def login(self, username: str, password: str, totp_code: str | None = None) -> Tokens:
-        """Log in; ``totp_code`` is the one-time code where the account has one. Later calls renew the login themselves."""
+        """Log in; ``totp_code`` is the one-time code where the account has one. Later calls renew the login."""
         return self._run(self._core.login(username, password, totp_code))
 
     def change_password(self, current: str, new: str) -> None:
