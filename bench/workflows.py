@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from pydicom import dcmread
+from radiarch_client import Patience, Radiarch, RefusedError
 from radiarch_standalone.demo import QUICK, plan_request
 from radiarch_standalone.follow import follow
 from radiarch_standalone.local import LocalRadiarch
@@ -98,33 +98,31 @@ def changes_asked(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def with_scenarios(client: httpx.Client, task: Task, primaries: int) -> Task:
+def with_scenarios(client: Radiarch, task: Task, primaries: int) -> Task:
     """A task whose scenarios, if it has any, are the workflow's with other statistics."""
-    workflows = client.get("/api/v1/workflows").raise_for_status().json()["workflows"]
-    errors = next(w["parameters"]["robustness"] for w in workflows if w["id"] == task.workflow)
+    errors = next(w.parameters.robustness for w in client.workflows() if w.id == task.workflow)
     if errors is None:
         return task
-    overrides = task.body["overrides"] | {"robustness": errors | {"primaries_per_scenario": primaries}}
+    robustness = errors.model_dump(mode="json") | {"primaries_per_scenario": primaries}
+    overrides = task.body["overrides"] | {"robustness": robustness}
     return Task(task.case, task.workflow, task.body | {"overrides": overrides})
 
 
-def measure(client: httpx.Client, task: Task, out: Path, console: Console, radiarch: LocalRadiarch) -> dict[str, Any]:
+def measure(client: Radiarch, task: Task, out: Path, console: Console, radiarch: LocalRadiarch) -> dict[str, Any]:
     """Plan, fetch, judge: one row of the table."""
     console.print(f"[bold]{task.name}[/]")
     start = time.monotonic()
-    answer = client.post("/api/v1/plans", json=task.body)
-    if answer.is_error:
-        return {"task": task.name, "state": "not taken", "reason": answer.text}
-    job = follow(client, answer.json()["job"]["id"], console, radiarch.check)
+    try:
+        taken = client.plan(task.body)
+    except RefusedError as error:
+        return {"task": task.name, "state": "not taken", "reason": str(error)}
+    job = follow(client, taken.id, console, radiarch.check)
     wall_s = time.monotonic() - start
-    if job["state"] != "succeeded":
-        return {"task": task.name, "state": job["state"], "reason": f"{job.get('reason')} {job.get('hint') or ''}"}
-    plan = client.get(f"/api/v1/plans/{answer.json()['id']}").raise_for_status().json()
+    if job.state != "succeeded":
+        return {"task": task.name, "state": job.state, "reason": f"{job.reason} {job.hint or ''}"}
+    plan = client.get_plan(taken)
     folder = out / task.name
-    folder.mkdir(parents=True, exist_ok=True)
-    for artifact in plan["artifacts"]:
-        data = client.get(f"/api/v1/artifacts/{artifact['id']}").raise_for_status().content
-        (folder / artifact["name"]).write_bytes(data)
+    client.download(plan, folder)
     target = task.body["prescription"]["target"]
     report = json.loads((folder / "plan.json").read_text())
     worst = [s["metrics"][target]["D95%[Gy]"] for s in report.get("scenarios", ())]
@@ -132,15 +130,15 @@ def measure(client: httpx.Client, task: Task, out: Path, console: Console, radia
         "task": task.name,
         "state": "succeeded",
         "wall_s": wall_s,
-        "planner_s": job["timings"]["planner"],
-        "spots": sum(beam["spots"] for beam in plan["beams"]),
-        "uncertainty_percent": plan["uncertainty"]["percent"],
+        "planner_s": job.timings["planner"],
+        "spots": sum(beam.spots for beam in plan.beams),
+        "uncertainty_percent": report["uncertainty"]["percent"],
         "target_metrics": report["metrics"][target],
         "worst_d95_gy_rbe": min(worst) if worst else None,
         "goals": [
             {**goal["goal"], "achieved": goal["achieved"], "verdict": goal["verdict"]} for goal in report["goals"]
         ],
-        "warnings": plan["warnings"],
+        "warnings": plan.warnings,
         "dciodvfy_errors": [line for name in ("RTPLAN.dcm", "RTDOSE.dcm") for line in judged(folder / name)],
     }
 
@@ -211,7 +209,7 @@ def main() -> None:
         try:
             radiarch.start()
             radiarch.wait_until_ready()
-            with httpx.Client(base_url=radiarch.url, timeout=60) as client:
+            with Radiarch(radiarch.url, patience=Patience(on_wait=lambda _trouble, _wait_s: radiarch.check())) as client:
                 if options.scenario:
                     tasks = [with_scenarios(client, task, options.scenario) for task in tasks]
                 rows = [measure(client, task, options.out, console, radiarch) for task in tasks]

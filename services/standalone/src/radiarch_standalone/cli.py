@@ -1,4 +1,4 @@
-"""The ``radiarch`` command: every stage on one machine."""
+"""The ``radiarch`` command: every stage on one machine, and plans by any server."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from radiarch_client import RadiarchError as ClientError
 from radiarch_common.errors import RadiarchError
 from radiarch_gateway.admin.commands import app as admin
 from rich.console import Console
@@ -18,6 +19,9 @@ from radiarch_standalone.demo import DemoOptions, run_demo
 from radiarch_standalone.doctor import examine
 from radiarch_standalone.local import LocalRadiarch
 from radiarch_standalone.phantom import write_phantom
+from radiarch_standalone.remote.jobs import cancel, jobs
+from radiarch_standalone.remote.login import login, logout
+from radiarch_standalone.remote.plan import get, plan
 
 LOOK_EVERY_S = 1.0
 
@@ -28,10 +32,13 @@ app = typer.Typer(
     help="Radiotherapy planning as a service, on one machine. Research only, not for treatment.\n\n"
     "Begin with [bold]radiarch demo[/]: it makes a phantom, plans it with protons, and leaves an RT Ion Plan, an "
     "RT Dose, DVH tables and a picture in ./radiarch-demo. Then [bold]radiarch up[/] serves the same over HTTP for "
-    "your own studies.",
+    "your own studies: [bold]radiarch plan[/], [bold]jobs[/], [bold]get[/] and [bold]cancel[/] use it, or any other "
+    "server that --server or RADIARCH_SERVER names.",
 )
 app.add_typer(admin, name="admin")
 console = Console()
+for command in (login, logout, plan, jobs, get, cancel):
+    app.command(rich_help_panel="With a server")(command)
 
 
 @app.command()
@@ -145,6 +152,6 @@ def _told(work: Callable[[], None]) -> None:
     """Run; an error that was raised on purpose becomes a message and exit status 1."""
     try:
         work()
-    except RadiarchError as error:
+    except (RadiarchError, ClientError) as error:
         console.print(f"[red]{type(error).__name__.removesuffix('Error')}:[/] {error}", highlight=False)
         raise typer.Exit(1) from error

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+from radiarch_client import Patience, PlanView, Radiarch, RefusedError
 from radiarch_common.errors import RadiarchError
 from rich.console import Console
 
 from radiarch_standalone.follow import follow
 from radiarch_standalone.local import LocalRadiarch
 from radiarch_standalone.phantom import PhantomStudy, write_phantom
-from radiarch_standalone.tables import beams_table, dvh_table, goals_table, indices_line
+from radiarch_standalone.tables import tell
 
 QUICK: dict[str, Any] = {
     "spot_spacing_mm": 8.0,
@@ -104,9 +104,10 @@ def run_demo(options: DemoOptions, console: Console) -> None:
         with console.status("Starting broker, gateway, importer, planner, exporter ..."):
             radiarch.wait_until_ready()
         console.print(f"Gateway: {radiarch.url} (API documentation at /docs while this runs)")
-        with httpx.Client(base_url=radiarch.url, timeout=60) as client:
+        # When the gateway does not answer, its log tells more than waiting for it does.
+        with Radiarch(radiarch.url, patience=Patience(on_wait=lambda _trouble, _wait_s: radiarch.check())) as client:
             plan = _plan(client, plan_request(phantom, quick=options.quick), console, radiarch)
-            _fetch(client, plan, options.out)
+            files = client.download(plan, options.out)
         succeeded = True
     finally:
         radiarch.stop()
@@ -114,40 +115,17 @@ def run_demo(options: DemoOptions, console: Console) -> None:
             shutil.rmtree(data, ignore_errors=True)
         elif not succeeded:
             console.print(f"Logs: {data / 'logs'}")
-    _tell(plan, options.out, console)
+    tell(plan, console)
+    console.print(f"Files in {options.out}: {' '.join(sorted(file.name for file in files))}")
     console.print(f"Done in {time.monotonic() - start:.0f} s.")
 
 
-def _plan(client: httpx.Client, body: dict[str, Any], console: Console, radiarch: LocalRadiarch) -> dict[str, Any]:
-    answer = client.post("/api/v1/plans", json=body)
-    if answer.is_error:
-        raise DemoError(f"the gateway refused the plan: {answer.text}")
-    plan = answer.json()
-    job = follow(client, plan["job"]["id"], console, radiarch.check)
-    if job["state"] != "succeeded":
-        raise DemoError(
-            f"the job {job['state']}: {job.get('reason') or job['message']} {job.get('hint') or ''}".strip()
-        )
-    plan = client.get(f"/api/v1/plans/{plan['id']}").raise_for_status().json()
-    return plan | {"job": job}
-
-
-def _fetch(client: httpx.Client, plan: dict[str, Any], out: Path) -> None:
-    for artifact in plan["artifacts"]:
-        data = client.get(f"/api/v1/artifacts/{artifact['id']}").raise_for_status().content
-        (out / artifact["name"]).write_bytes(data)
-
-
-def _tell(plan: dict[str, Any], out: Path, console: Console) -> None:
-    console.print(dvh_table(plan["dvh"]))
-    console.print(goals_table(plan["goals"], plan["worst_goals"]))
-    console.print(beams_table(plan["beams"]))
-    console.print(indices_line(plan["indices"]))
-    uncertainty = plan["uncertainty"]
-    console.print(f"Statistical uncertainty {uncertainty['percent']:.1f} % (1 sigma; {uncertainty['voxels']}).")
-    for warning in plan["warnings"]:
-        console.print(f"[yellow]Warning:[/] {warning}")
-    for stage, parts in plan["job"]["timings"].items():
-        console.print(f"  {stage}: " + ", ".join(f"{part} {seconds:.1f} s" for part, seconds in parts.items()))
-    names = " ".join(sorted(artifact["name"] for artifact in plan["artifacts"]))
-    console.print(f"Files in {out}: {names}")
+def _plan(client: Radiarch, body: dict[str, Any], console: Console, radiarch: LocalRadiarch) -> PlanView:
+    try:
+        taken = client.plan(body)
+    except RefusedError as error:
+        raise DemoError(f"the gateway refused the plan: {error}") from error
+    job = follow(client, taken.id, console, radiarch.check)
+    if job.state != "succeeded":
+        raise DemoError(f"the job {job.state}: {job.reason or job.message} {job.hint or ''}".strip())
+    return client.get_plan(taken)

@@ -1,0 +1,1 @@
+"""Commands that use a Radiarch server, this machine's or another one."""
