@@ -22,6 +22,7 @@ from radiarch_gateway.errors import (
     InvalidRequestError,
     MissingError,
     NotReadyError,
+    TooManyError,
     UnauthorizedError,
 )
 from radiarch_gateway.field_errors import field_errors
@@ -81,6 +82,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ConflictError, _plain(409))
     app.add_exception_handler(DamagedError, _plain(500))
     app.add_exception_handler(NotReadyError, _not_ready)
+    app.add_exception_handler(TooManyError, _too_many)
     app.add_exception_handler(UnavailableError, _unavailable)
     app.add_exception_handler(OperationalError, _database_down)
     app.add_exception_handler(InterfaceError, _database_down)
@@ -116,6 +118,15 @@ def _count(found: Sequence[FieldError]) -> str:
 def _not_ready(_: Request, error: Exception) -> JSONResponse:
     retry_after_s = cast("NotReadyError", error).retry_after_s
     return answer(503, str(error), headers={"Retry-After": str(retry_after_s)})
+
+
+def _too_many(_: Request, error: Exception) -> JSONResponse:
+    return too_many(cast("TooManyError", error))
+
+
+def too_many(error: TooManyError) -> JSONResponse:
+    """What somebody gets who asks too often."""
+    return answer(429, str(error), headers={"Retry-After": str(error.retry_after_s)})
 
 
 def _unavailable(_: Request, error: Exception) -> JSONResponse:

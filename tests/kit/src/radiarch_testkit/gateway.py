@@ -48,7 +48,15 @@ class StageHand:
 @contextmanager
 def served(app: FastAPI) -> Generator[str]:
     """The application on a port of its own, in a thread of its own; its address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        lifespan="on",
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="gateway")
     thread.start()
