@@ -23,8 +23,9 @@ log = get_logger(__name__)
 class Correlation:
     """Names each request, and logs it: which route, never its path or its query, which may tell of a patient."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
         self._app = app
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -49,23 +50,25 @@ class Correlation:
                 await self._app(scope, receive, told)
             finally:
                 if not scope["path"].startswith(_QUIET):
-                    _tell(scope, status, time.monotonic() - began)
+                    self._tell(scope, status, time.monotonic() - began)
 
+    def _tell(self, scope: Scope, status: int, took_s: float) -> None:
+        caller = state_of(scope).get("caller")
+        log.info(
+            "request",
+            method=scope["method"],
+            route=self._route(scope),
+            status=status,
+            seconds=round(took_s, 4),
+            address=client_address(scope),
+            caller=caller.id if isinstance(caller, Caller) else None,
+        )
 
-def _tell(scope: Scope, status: int, took_s: float) -> None:
-    caller = state_of(scope).get("caller")
-    log.info(
-        "request",
-        method=scope["method"],
-        route=_route(scope),
-        status=status,
-        seconds=round(took_s, 4),
-        address=client_address(scope),
-        caller=caller.id if isinstance(caller, Caller) else None,
-    )
-
-
-def _route(scope: Scope) -> str | None:
-    """The path as it was declared, such as ``/api/v1/jobs/{job_id}``; ``None`` when there is no such route."""
-    route: Any = scope.get("route")
-    return getattr(route, "path_format", None) or getattr(route, "path", None)
+    def _route(self, scope: Scope) -> str | None:
+        """The path as it was declared, such as ``/api/v1/jobs/{job_id}``; ``None`` when there is no such route."""
+        route: Any = scope.get("route")
+        declared: str | None = getattr(route, "path_format", None) or getattr(route, "path", None)
+        if declared is None or declared.startswith(self._prefix):
+            return declared
+        # A route that was included knows its path without the prefix.
+        return (self._prefix if scope["path"].startswith(f"{self._prefix}/") else "") + declared

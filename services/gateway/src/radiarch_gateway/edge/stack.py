@@ -40,7 +40,6 @@ def surround(app: FastAPI, settings: Settings, rates: Rates, public: Iterable[tu
     def build() -> ASGIApp:
         layers: ASGIApp = Bodies(inside(), settings.max_body_bytes, settings.slow_client_s)
         layers = PublicRates(layers, rates, public)
-        layers = LegacyPaths(layers, prefix)
         if settings.cors_origins:
             layers = CORSMiddleware(
                 layers,
@@ -50,7 +49,7 @@ def surround(app: FastAPI, settings: Settings, rates: Rates, public: Iterable[tu
                 expose_headers=CORS_SHOWN,
             )
         layers = SecurityHeaders(layers, scripts)
-        layers = Correlation(layers)
+        layers = Correlation(LegacyPaths(layers, prefix), prefix)
         if settings.trusted_proxies:
             proxied: Any = layers
             layers = cast("ASGIApp", ProxyHeadersMiddleware(proxied, settings.trusted_proxies))
