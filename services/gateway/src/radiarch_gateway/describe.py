@@ -27,8 +27,8 @@ What crosses the message bus: [AsyncAPI](/asyncapi.json)."""
 
 OF_THE_GUARD = (401, 403)
 """What every route that takes a caller may answer."""
-OF_A_BODY = (408, 413)
-"""What every route that takes a body may answer: it came too slowly, or is too long."""
+OF_A_BODY = (400, 408, 413)
+"""What every route that takes a body may answer: it is no text at all, came too slowly, or is too long."""
 OF_THE_EDGE = (429,)
 """What every route may answer whose calls are counted."""
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -8,11 +8,13 @@ from typing import Any, Final, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from radiarch_common.errors import UnavailableError
 from radiarch_common.telemetry import get_logger
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from radiarch_gateway.errors import (
     ConflictError,
@@ -140,13 +142,24 @@ def _database_down(_: Request, error: Exception) -> JSONResponse:
     return answer(503, "The database is not reachable.", headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def _http(_: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> JSONResponse:
     known = cast("HTTPException", error)
+    if known.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return answer(known.status_code, headers={"Allow": _allow(request)})
     return answer(
         known.status_code,
         None if known.detail == HTTPStatus(known.status_code).phrase else known.detail,
         headers=known.headers,
     )
+
+
+def _allow(request: Request) -> str:
+    """Every method of a path: the router names those of the first route alone."""
+    found: set[str] = set()
+    for route in iter_route_contexts(cast("FastAPI", request.app).routes):
+        if route.path and compile_path(route.path)[0].match(request.scope["path"]):
+            found |= route.methods or set()
+    return ", ".join(sorted(found))
 
 
 def _defect(request: Request, error: Exception) -> JSONResponse:
