@@ -156,10 +156,21 @@ def _for_real_use(settings: Settings) -> list[Finding]:
             "the machine and the CT calibration that come along are generic, not commissioned",
             "Plans are for research. Not for treatment.",
         ),
+        _line(settings),
         Finding(
             "identity", "note", "no login yet", "Keep the gateway on loopback, or behind a proxy that asks who it is."
         ),
     ]
+
+
+def _line(settings: Settings) -> Finding:
+    """Whether what is said to the gateway is encrypted where it leaves this machine."""
+    from radiarch_gateway.edge.tls import OPEN_LINE, has_tls, open_line  # noqa: PLC0415 - the web framework loads slowly
+
+    if open_line(settings):
+        return Finding("TLS", "note", f"none, on {settings.http_host}", OPEN_LINE)
+    seen = "the gateway's own" if has_tls(settings) else "a proxy's" if settings.tls_by_proxy else "none, on loopback"
+    return Finding("TLS", "ok", seen)
 
 
 def _dicom_checker() -> Finding:
