@@ -62,7 +62,7 @@ def test_the_committed_description_of_the_bus_is_made_of_messages_and_topology()
 
 
 def test_the_description_of_the_bus_has_every_message_and_no_loose_end() -> None:
-    """Each message of the contract is in a channel, each channel in an operation, and each reference leads somewhere."""
+    """Each message is in a channel, each channel in an operation, and each reference leads somewhere."""
     document = asyncapi_document()
     channels = document["channels"]
     carried = {name for channel in channels.values() for name in channel["messages"]}
