@@ -209,7 +209,9 @@ def main() -> None:
         try:
             radiarch.start()
             radiarch.wait_until_ready()
-            with Radiarch(radiarch.url, patience=Patience(on_wait=lambda _trouble, _wait_s: radiarch.check())) as client:
+            with Radiarch(
+                radiarch.url, patience=Patience(on_wait=lambda _trouble, _wait_s: radiarch.check())
+            ) as client:
                 if options.scenario:
                     tasks = [with_scenarios(client, task, options.scenario) for task in tasks]
                 rows = [measure(client, task, options.out, console, radiarch) for task in tasks]

@@ -5,11 +5,13 @@ of the version before would be dead-lettered at the upgrade.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import cast
 
 import jsonschema
 import pytest
+from radiarch_common.asyncapi import asyncapi_document, asyncapi_text
 from radiarch_testkit.contract import FOLDER, MESSAGES, schema_text
 
 SAMPLES = sorted(path.stem for path in (FOLDER / "samples").glob("*.json"))
@@ -51,3 +53,23 @@ def test_messages_carry_no_patient() -> None:
     for name in MESSAGES:
         text = schema_text(name).lower()
         assert not [word for word in ("patient", "birth", "accession", "pixel") if word in text], name
+
+
+def test_the_committed_description_of_the_bus_is_made_of_messages_and_topology() -> None:
+    """A change on the bus shows in review; written anew by ``python -m radiarch_common.asyncapi``."""
+    committed = FOLDER.parents[1] / "libs" / "radiarch_common" / "asyncapi.json"
+    assert committed.read_text(encoding="utf-8") == asyncapi_text()
+
+
+def test_the_description_of_the_bus_has_every_message_and_no_loose_end() -> None:
+    """Each message is in a channel, each channel in an operation, and each reference leads somewhere."""
+    document = asyncapi_document()
+    channels = document["channels"]
+    carried = {name for channel in channels.values() for name in channel["messages"]}
+    assert carried == {model.__name__ for model in MESSAGES.values()}
+    used = {operation["channel"]["$ref"].removeprefix("#/channels/") for operation in document["operations"].values()}
+    assert used == set(channels)
+    for place in re.findall(r'"#/([^"]+)"', json.dumps(document)):
+        node = document
+        for step in place.split("/"):
+            node = node[step]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
@@ -51,10 +52,21 @@ async def connect(settings: Settings, name: str, *, closed: Callable[[], Awaitab
                 connect_timeout=5,
                 error_cb=error,
                 closed_cb=closed,
+                tls=bus_tls(settings),
             )
         except BUS_ERRORS as cause:
             log.warning("bus is not reachable; trying again", url=settings.nats_url, error=str(cause))
             await asyncio.sleep(1.0)
+
+
+def bus_tls(settings: Settings) -> ssl.SSLContext | None:
+    """How the bus is recognised when the settings say; an URL ``tls://`` alone trusts the system's authorities."""
+    if settings.nats_tls_ca is None and settings.nats_tls_certificate is None:
+        return None
+    context = ssl.create_default_context(cafile=settings.nats_tls_ca)
+    if settings.nats_tls_certificate is not None:
+        context.load_cert_chain(settings.nats_tls_certificate, settings.nats_tls_key)
+    return context
 
 
 async def die() -> NoReturn:

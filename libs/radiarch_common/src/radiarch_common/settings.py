@@ -1,10 +1,13 @@
 """Settings from the environment (``RADIARCH_*``), the same for every service."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
+"""Scheme, host and port, as a browser writes them; no wildcard."""
 
 
 class FolderPacsSettings(BaseModel):
@@ -118,6 +121,22 @@ class Settings(BaseSettings):
         none is made.
     oidc
         An issuer whose tokens are accepted beside our own.
+    nats_tls_ca, nats_tls_certificate, nats_tls_key
+        Whose certificate of the bus is trusted, instead of the system's authorities; and the client's own.
+    tls_certificate, tls_key, tls_client_ca
+        PEM files: the gateway then speaks HTTPS, and with a client CA to those alone who bear a certificate of it.
+    tls_by_proxy
+        A proxy in front speaks HTTPS; nothing warns of a line without it.
+    trusted_proxies
+        Addresses or networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
+    cors_origins
+        Where pages may come from that call the gateway, each as ``https://host[:port]``.
+    rate_limit_per_min, rate_limit_public_per_min
+        Calls of one caller, and calls of one address that change something and ask nobody who they are.
+    max_body_bytes
+        Of one request.
+    slow_client_s
+        Within which a request's headers, and then each part of its body, must come.
     """
 
     model_config = SettingsConfigDict(env_prefix="RADIARCH_", env_nested_delimiter="__", extra="ignore")
@@ -125,6 +144,9 @@ class Settings(BaseSettings):
     nats_url: str = "nats://127.0.0.1:4222"
     nats_user: str | None = None
     nats_password: SecretStr | None = None
+    nats_tls_ca: Path | None = None
+    nats_tls_certificate: Path | None = None
+    nats_tls_key: Path | None = None
     nats_replicas: int = Field(default=1, ge=1, le=5)
     database_url: str = "sqlite:///radiarch-data/radiarch.db"
     objects_folder: Path = Path("radiarch-data/objects")
@@ -159,4 +181,14 @@ class Settings(BaseSettings):
     first_admin_file: Path | None = None
     oidc: OidcSettings | None = None
     http_port: int = Field(default=9042, ge=0, le=65535)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    tls_by_proxy: bool = False
+    trusted_proxies: list[str] = Field(default_factory=list[str])
+    cors_origins: list[Origin] = Field(default_factory=list)
+    rate_limit_per_min: int = Field(default=6000, ge=1)
+    rate_limit_public_per_min: int = Field(default=60, ge=1)
+    max_body_bytes: int = Field(default=1_048_576, ge=1024)
+    slow_client_s: float = Field(default=20.0, gt=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

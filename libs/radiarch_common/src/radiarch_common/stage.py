@@ -28,11 +28,11 @@ from typing import Generic, TypeVar, cast
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.annotations import NatsMessage
-from faststream.security import SASLPlaintext
+from faststream.security import BaseSecurity, SASLPlaintext
 from nats.js.errors import NotFoundError
 
 from radiarch_common.attempts import Attempts
-from radiarch_common.bus import BUS_ERRORS, Bus, connect, die
+from radiarch_common.bus import BUS_ERRORS, Bus, bus_tls, connect, die
 from radiarch_common.delivery import Delivery
 from radiarch_common.messages import JobMessage, StageName
 from radiarch_common.objects import open_objects
@@ -159,7 +159,6 @@ class Worker:
 
     def _broker(self, attempts: Attempts) -> NatsBroker:
         settings = self._settings
-        user, password = settings.nats_user, settings.nats_password
         broker = NatsBroker(
             settings.nats_url,
             name=f"radiarch-{self._plan.name}-jobs",
@@ -168,7 +167,7 @@ class Worker:
             closed_cb=self._closed,
             graceful_timeout=1,
             logger=None,
-            security=SASLPlaintext(user, password.get_secret_value()) if user and password else None,
+            security=_security(settings),
         )
 
         @broker.subscriber(
@@ -207,3 +206,10 @@ class Worker:
         while True:
             self._loop_seen = monotonic()
             await asyncio.sleep(1.0)
+
+
+def _security(settings: Settings) -> BaseSecurity | None:
+    user, password, tls = settings.nats_user, settings.nats_password, bus_tls(settings)
+    if user and password:
+        return SASLPlaintext(user, password.get_secret_value(), ssl_context=tls)
+    return BaseSecurity(ssl_context=tls) if tls else None

@@ -1,6 +1,5 @@
 """Serve the gateway: ``python -m radiarch_gateway``."""
 
-import ipaddress
 import logging
 import os
 import signal
@@ -10,11 +9,14 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 from radiarch_common.errors import RefusedError
+from radiarch_common.loopback import is_loopback
 from radiarch_common.settings import Settings
 from radiarch_common.telemetry import configure_logging, get_logger
 
 from radiarch_gateway.app import create_app
 from radiarch_gateway.bootstrap import Gateway
+from radiarch_gateway.edge.slow import http_protocol
+from radiarch_gateway.edge.tls import OPEN_LINE, open_line, tls_options
 
 STREAMS_END_WITHIN_S = 3
 BACKGROUND_WORK_ENDED = 70
@@ -35,7 +37,8 @@ class Server(uvicorn.Server):
         for server in self.servers if self.started else ():
             for place in server.sockets:
                 host, port = place.getsockname()[:2]
-                log.info("listening", host=host, port=port, url=f"http://{host}:{port}")
+                scheme = "https" if self.config.is_ssl else "http"
+                log.info("listening", host=host, port=port, url=f"{scheme}://{host}:{port}")
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to end."""
@@ -57,16 +60,6 @@ def check_host(settings: Settings) -> None:
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the host."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def serve(app: FastAPI, settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
     config = uvicorn.Config(
@@ -75,8 +68,13 @@ def serve(app: FastAPI, settings: Settings) -> int:
         port=settings.http_port,
         log_config=None,
         log_level=settings.log_level.lower(),
+        access_log=False,  # the edge's own names the route, not the path and the query
         server_header=False,
+        proxy_headers=False,  # the edge's own believes the proxies of the settings, and no other
+        http=http_protocol(settings.slow_client_s),
+        ws="none",
         timeout_graceful_shutdown=STREAMS_END_WITHIN_S,
+        **tls_options(settings),
     )
     server = Server(config, app.state.gateway)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -97,9 +95,12 @@ def main() -> None:
     configure_logging("gateway", settings.log_level)
     try:
         check_host(settings)
+        tls_options(settings)
     except RefusedError as error:
         log.error("refused to start", reason=error.reason, hint=error.hint)
         sys.exit(2)
+    if open_line(settings):
+        log.warning(OPEN_LINE)
     status = serve(create_app(settings), settings)
     logging.shutdown()
     os._exit(status)  # a probe that hangs in its thread must not keep the process

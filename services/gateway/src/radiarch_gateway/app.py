@@ -14,11 +14,12 @@ from radiarch_gateway.accounts.key_routes import router as keys
 from radiarch_gateway.accounts.user_routes import router as users
 from radiarch_gateway.artifacts.routes import router as artifacts
 from radiarch_gateway.artifacts.store import API
-from radiarch_gateway.auth.guard import check_routes
+from radiarch_gateway.auth.guard import PUBLIC, check_routes
 from radiarch_gateway.auth.routes import router as auth
 from radiarch_gateway.bootstrap import build
 from radiarch_gateway.describe import DESCRIPTION, TAGS, document
-from radiarch_gateway.info.routes import health
+from radiarch_gateway.edge.stack import surround
+from radiarch_gateway.info.routes import asyncapi, health
 from radiarch_gateway.info.routes import router as info
 from radiarch_gateway.jobs.routes import router as jobs
 from radiarch_gateway.plans.routes import router as plans
@@ -48,7 +49,9 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (auth, clinics, users, keys):
         app.include_router(router, prefix=API)
     app.include_router(health)
+    app.include_router(asyncapi)
     check_routes(app)
+    surround(app, settings, gateway.rates, PUBLIC, API)
     document(app)
     return app
 

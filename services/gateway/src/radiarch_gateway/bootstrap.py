@@ -22,6 +22,7 @@ from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.auth.sessions import Sessions
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
+from radiarch_gateway.edge.rates import Rates
 from radiarch_gateway.info.probes import Probes
 from radiarch_gateway.outbox import Relay
 from radiarch_gateway.workflows.catalogue import Catalogues
@@ -49,6 +50,7 @@ class Gateway:
     relay: Relay
     aggregator: Aggregator
     probes: Probes
+    rates: Rates
     dead: list[str] = field(default_factory=list[str])
     """Background work that has ended although it must not."""
 
@@ -119,6 +121,7 @@ def build(settings: Settings) -> Gateway:
         relay=Relay(database, link),
         aggregator=Aggregator(database, link),
         probes=Probes(database, objects, open_pacs(settings)),
+        rates=Rates(settings),
     )
 
 

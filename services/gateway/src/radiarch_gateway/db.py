@@ -16,6 +16,8 @@ from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, cre
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, SQLModel
 
+CONNECTIONS = 20
+"""Kept open; as many threads work for requests at once, and more wait for one another than for a connection."""
 BUSY_TIMEOUT_MS = 30_000
 WRITES = "radiarch_writes"
 _MIGRATION_LOCK = 0x7261_6469
@@ -110,13 +112,14 @@ def _engine(url: str) -> Engine:
         return create_engine(
             parsed.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
+            pool_size=CONNECTIONS,
             connect_args={"connect_timeout": 5},
         )
     if parsed.drivername != "sqlite":
         raise ValueError(f"database_url must begin with sqlite:/// or postgresql://, not {parsed.drivername}://")
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
+    engine = create_engine(parsed, pool_size=CONNECTIONS) if parsed.database else create_engine(parsed)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

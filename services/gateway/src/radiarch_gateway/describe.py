@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from radiarch_common.settings import Settings
 
+from radiarch_gateway.edge.rates import PROBES
 from radiarch_gateway.problems import Problem, problems
 
 DESCRIPTION = """Radiotherapy planning as a service: ask for a plan on a study in a PACS, follow its job, and
@@ -18,10 +19,18 @@ find the RT Plan, the RT Dose, the DVH and the goals in the PACS and here.
 
 **Not for treatment.** Every plan is UNAPPROVED, with intent RESEARCH.
 
-Errors are `application/problem+json` (RFC 9457)."""
+Errors are `application/problem+json` (RFC 9457). Calls are counted by the minute: `RateLimit` says what is left, 429
+when it is too much. Every answer names its request in `X-Request-ID`, as the gateway's log does.
+
+Paths without `/api/v1` (`/plans`, `/jobs`, `/artifacts`, `/workflows`, `/info`) answer the same and are deprecated.
+What crosses the message bus: [AsyncAPI](/asyncapi.json)."""
 
 OF_THE_GUARD = (401, 403)
 """What every route that takes a caller may answer."""
+OF_A_BODY = (400, 408, 413)
+"""What every route that takes a body may answer: it is no text at all, came too slowly, or is too long."""
+OF_THE_EDGE = (429,)
+"""What every route may answer whose calls are counted."""
 METHODS = ("get", "post", "put", "patch", "delete")
 
 TAGS: list[dict[str, Any]] = [
@@ -48,18 +57,24 @@ def document(app: FastAPI) -> None:
             parts = found["components"]["schemas"]
             parts |= problem.pop("$defs", {})
             parts["Problem"] = problem
-            for operation in _operations(found):
-                if "security" in operation:
-                    operation["responses"] |= json.loads(json.dumps(problems(*OF_THE_GUARD)))
+            for path, operation in _operations(found):
+                operation["responses"] |= json.loads(json.dumps(problems(*_of_all(path, operation))))
             app.openapi_schema = found
         return app.openapi_schema
 
     app.openapi = openapi
 
 
-def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for path in found["paths"].values():
-        yield from (operation for method, operation in path.items() if method in METHODS)
+def _of_all(path: str, operation: dict[str, Any]) -> tuple[int, ...]:
+    """Statuses that a route may answer with whatever it does."""
+    guard = OF_THE_GUARD if "security" in operation else ()
+    body = OF_A_BODY if "requestBody" in operation else ()
+    return (*guard, *body, *(() if path.startswith(PROBES) else OF_THE_EDGE))
+
+
+def _operations(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, path in found["paths"].items():
+        yield from ((name, operation) for method, operation in path.items() if method in METHODS)
 
 
 def committed() -> str:

@@ -59,5 +59,13 @@ class NotReadyError(RadiarchError):
         self.retry_after_s = retry_after_s
 
 
+class TooManyError(RadiarchError):
+    """The caller asks more often than they may."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class DamagedError(RadiarchError):
     """Stored bytes are not what was stored."""

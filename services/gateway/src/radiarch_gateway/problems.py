@@ -8,11 +8,13 @@ from typing import Any, Final, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from radiarch_common.errors import UnavailableError
 from radiarch_common.telemetry import get_logger
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from radiarch_gateway.errors import (
     CodeNeededError,
@@ -24,6 +26,7 @@ from radiarch_gateway.errors import (
     LimitedError,
     MissingError,
     NotReadyError,
+    TooManyError,
     UnauthorizedError,
 )
 from radiarch_gateway.field_errors import field_errors
@@ -92,6 +95,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ConflictError, _plain(409))
     app.add_exception_handler(DamagedError, _plain(500))
     app.add_exception_handler(NotReadyError, _not_ready)
+    app.add_exception_handler(TooManyError, _too_many)
     app.add_exception_handler(UnavailableError, _unavailable)
     app.add_exception_handler(OperationalError, _database_down)
     app.add_exception_handler(InterfaceError, _database_down)
@@ -135,6 +139,15 @@ def _not_ready(_: Request, error: Exception) -> JSONResponse:
     return answer(503, str(error), headers={"Retry-After": str(retry_after_s)})
 
 
+def _too_many(_: Request, error: Exception) -> JSONResponse:
+    return too_many(cast("TooManyError", error))
+
+
+def too_many(error: TooManyError) -> JSONResponse:
+    """What somebody gets who asks too often."""
+    return answer(429, str(error), headers={"Retry-After": str(error.retry_after_s)})
+
+
 def _unavailable(_: Request, error: Exception) -> JSONResponse:
     down = cast("UnavailableError", error)
     log.warning("neighbour is down", neighbour=down.neighbour, detail=down.detail)
@@ -146,13 +159,24 @@ def _database_down(_: Request, error: Exception) -> JSONResponse:
     return answer(503, "The database is not reachable.", headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
-def _http(_: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> JSONResponse:
     known = cast("HTTPException", error)
+    if known.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return answer(known.status_code, headers={"Allow": _allow(request)})
     return answer(
         known.status_code,
         None if known.detail == HTTPStatus(known.status_code).phrase else known.detail,
         headers=known.headers,
     )
+
+
+def _allow(request: Request) -> str:
+    """Every method of a path: the router names those of the first route alone."""
+    found: set[str] = set()
+    for route in iter_route_contexts(cast("FastAPI", request.app).routes):
+        if route.path and compile_path(route.path)[0].match(request.scope["path"]):
+            found |= route.methods or set()
+    return ", ".join(sorted(found))
 
 
 def _defect(request: Request, error: Exception) -> JSONResponse:

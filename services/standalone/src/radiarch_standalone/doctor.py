@@ -157,6 +157,7 @@ def _for_real_use(settings: Settings) -> list[Finding]:
             "Plans are for research. Not for treatment.",
         ),
         _identity(settings),
+        _line(settings),
     ]
 
 
@@ -168,6 +169,16 @@ def _identity(settings: Settings) -> Finding:
         )
     seen = "callers log in, or bear an API key"
     return Finding("identity", "ok", f"{seen}, or a token of {settings.oidc.issuer}" if settings.oidc else seen)
+
+
+def _line(settings: Settings) -> Finding:
+    """Whether what is said to the gateway is encrypted where it leaves this machine."""
+    from radiarch_gateway.edge.tls import OPEN_LINE, has_tls, open_line  # noqa: PLC0415 - the web framework loads slowly
+
+    if open_line(settings):
+        return Finding("TLS", "note", f"none, on {settings.http_host}", OPEN_LINE)
+    seen = "the gateway's own" if has_tls(settings) else "a proxy's" if settings.tls_by_proxy else "none, on loopback"
+    return Finding("TLS", "ok", seen)
 
 
 def _dicom_checker() -> Finding:

@@ -49,7 +49,13 @@ class StageHand:
 def served(app: FastAPI, port: int = 0) -> Generator[str]:
     """The application on a port of its own, or on this one, in a thread of its own; its address."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_config=None, lifespan="on", timeout_graceful_shutdown=1
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_config=None,
+        lifespan="on",
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="gateway")

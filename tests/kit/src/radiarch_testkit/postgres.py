@@ -69,12 +69,16 @@ def postgres() -> Iterator[Databases]:
         here or daemon_answers(),
         "no PostgreSQL (Debian: postgresql), and no Docker daemon to run one",
     )
-    with _here(str(initdb), str(pg_ctl)) if here else running_container() as server:
+    with running_here() if here else running_container() as server:
         yield server
 
 
 @contextmanager
-def _here(initdb: str, pg_ctl: str) -> Generator[Databases]:
+def running_here(*, safe: bool = False) -> Generator[Databases]:
+    """PostgreSQL of this machine on a folder of its own; ``safe``: it waits for the disk, as for real."""
+    initdb, pg_ctl = _binary("initdb"), _binary("pg_ctl")
+    if initdb is None or pg_ctl is None:
+        raise FileNotFoundError("no PostgreSQL here (Debian: postgresql)")
     # Not pytest's own folder: only its owner may pass there, and the server is another user.
     folder = Path(tempfile.mkdtemp(prefix="radiarch-postgres-"))
     try:
@@ -84,7 +88,8 @@ def _here(initdb: str, pg_ctl: str) -> Generator[Databases]:
         _run(folder, initdb, *arguments)
         server = PostgresServer(folder, pg_ctl)
         with (folder / "data" / "postgresql.conf").open("a") as config:
-            config.write(f"port = {server.port}\nlisten_addresses = '127.0.0.1'\nfsync = off\n")
+            config.write(f"port = {server.port}\nlisten_addresses = '127.0.0.1'\n")
+            config.write(f"fsync = {'on' if safe else 'off'}\n")
             config.write(f"unix_socket_directories = '{folder}'\n")
         server.start()
         try:

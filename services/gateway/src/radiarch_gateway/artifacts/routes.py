@@ -30,7 +30,7 @@ def _load(gateway: Gateway, artifact_id: str, clinic_id: str) -> ArtifactRow:
         200: {
             "description": "The bytes; `ETag` is their SHA-256.",
             "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+                "*/*": {"schema": {"type": "string", "format": "binary"}},
             },
         },
         304: {"description": "The client's copy (`If-None-Match`) is the same."},

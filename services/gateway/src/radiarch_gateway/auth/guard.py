@@ -26,6 +26,7 @@ PUBLIC: Final = frozenset(
         ("GET", "/docs/oauth2-redirect"),
         ("GET", "/redoc"),
         ("GET", "/openapi.json"),
+        ("GET", "/asyncapi.json"),
     }
 )
 """Method and path of what anybody may call. Nothing here tells of a plan or of a person."""
@@ -49,6 +50,7 @@ async def _caller(
     if not isinstance(found, Caller):
         found = await run_in_threadpool(gateway.doorkeeper.caller, bearer.credentials if bearer else None)
         request.state.caller = found
+        await gateway.rates.count(request.scope, "caller", found.id)
     missing = sorted(scope for scope in needed.scopes if not found.may(Scope(scope)))
     if missing:
         raise ForbiddenError(f"This needs {', '.join(missing)}{_why(found)}")

@@ -3,12 +3,15 @@
 from typing import Literal, cast
 
 from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from radiarch_common.asyncapi import asyncapi_document
 from radiarch_common.catalogue import Catalogue
 from radiarch_common.errors import UnavailableError
 from radiarch_common.settings import Settings
 
 from radiarch_gateway.auth.guard import InfoReader
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
+from radiarch_gateway.edge.tls import OPEN_LINE, open_line
 from radiarch_gateway.errors import NotReadyError
 from radiarch_gateway.info.models import Defaults, Deployment, Health, Info, Reachability, Reachable, WorkflowBrief
 from radiarch_gateway.problems import problems
@@ -17,6 +20,7 @@ from radiarch_gateway.version import VERSION
 RETRY_AFTER_S = 5
 
 router = APIRouter(tags=["info"])
+asyncapi = APIRouter()
 health = APIRouter(prefix="/health", tags=["health"])
 
 
@@ -81,11 +85,19 @@ def _warnings(catalogue: Catalogue | None, settings: Settings) -> list[str]:
     found = ["Not for treatment: every plan is UNAPPROVED, for research."]
     if settings.authentication == "none":
         found.append("Whoever is at this machine may do everything: there is no login.")
+    if open_line(settings):
+        found.append(OPEN_LINE)
     if settings.s3 is None or settings.database_url.startswith("sqlite"):
         found.append("Embedded parts (SQLite or a folder of objects): for one machine, not for a clinic.")
     entries = (*catalogue.machines, *catalogue.ct_calibrations) if catalogue else ()
     found += [f"'{entry.id}' ({entry.title}) is not commissioned." for entry in entries if not entry.commissioned]
     return found
+
+
+@asyncapi.get("/asyncapi.json", include_in_schema=False)
+async def get_asyncapi() -> JSONResponse:
+    """What crosses the bus, as AsyncAPI 3.0: the contract, nothing of this deployment."""
+    return JSONResponse(asyncapi_document())
 
 
 @health.get("/live", summary="Alive", responses=problems(503))

@@ -19,6 +19,7 @@ class Catalogues:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._last: Catalogue | None = None
+        self._last_data = b""
 
     async def current(self) -> Catalogue:
         """The catalogue. Raises NotReadyError when no planner has published one that can be read."""
@@ -42,8 +43,11 @@ class Catalogues:
             return None
 
     def _read(self, data: bytes) -> str:
+        if self._last is not None and data == self._last_data:
+            return ""
         try:
             self._last = Catalogue.model_validate_json(data)
+            self._last_data = data
         except ValidationError as error:
             log.error("catalogue cannot be read", error=str(error))
             self._last = None

@@ -1,0 +1,103 @@
+"""The whole API against its own description: what is sent at random is answered as described, and never by a 5xx."""
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from radiarch_common.catalogue import Catalogue
+from radiarch_common.objects import FolderStore
+from radiarch_common.settings import Settings
+from radiarch_gateway.auth.scopes import Role
+from radiarch_testkit.gateway import HANG_S, StageHand, served, until
+from radiarch_testkit.people import login
+
+PLENTY = 1_000_000
+PHASES = "examples,fuzzing"
+EXAMPLES = 6
+"""Of each operation; more find more, in more time."""
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "ignored_auth",
+    "unsupported_method",
+    "allow_header_conformance",
+)
+LEFT_OUT = r"/auth/(logout|password)|^/api/v1/events$"
+"""What would leave nothing but 401 to the rest, and the stream that never ends."""
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Callers log in, and are not told to wait."""
+    return settings.model_copy(
+        update={"authentication": "accounts", "rate_limit_per_min": PLENTY, "rate_limit_public_per_min": PLENTY}
+    )
+
+
+@pytest.fixture
+async def url(app: FastAPI, stage_hand: StageHand, catalogue: Catalogue) -> AsyncIterator[str]:
+    await stage_hand.offer(catalogue)
+    with served(app) as address:
+        yield address
+
+
+@pytest.mark.slow
+async def test_every_answer_is_as_described(
+    app: FastAPI, url: str, stage_hand: StageHand, objects: FolderStore, body: dict[str, Any], tmp_path: Path
+) -> None:
+    """Fails on a 5xx; on a status, media type, body or header that is not described; on a guard that lets go.
+
+    To try more: raise EXAMPLES, and add the phases ``coverage`` and ``stateful``.
+    """
+    headers = login(app, {Role.ADMIN, Role.PHYSICIST})
+    async with httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=HANG_S) as client:
+        await until(lambda: client.get("/info"), lambda answer: answer.json()["workflows"])
+        plan_id: str = (await client.post("/plans", json=body)).json()["id"]
+        await stage_hand.say(plan_id, "exporter", "finished", artifacts=_artifacts(objects))
+        plan = await until(lambda: client.get(f"/plans/{plan_id}"), lambda answer: answer.json()["artifacts"])
+    ids = {"plan_id": plan_id, "job_id": plan_id, "artifact_id": plan.json()["artifacts"][0]["id"]}
+    lines = [f'"path.{name}" = "{value}"' for name, value in ids.items()]
+    (tmp_path / "schemathesis.toml").write_text("\n".join(["[parameters]", *lines, ""]))
+    done = await asyncio.to_thread(_run, url, headers["Authorization"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _artifacts(objects: FolderStore) -> list[dict[str, Any]]:
+    content = b"a dose"
+    objects.put("artifacts/RTDOSE.dcm", content)
+    return [
+        {
+            "name": "RTDOSE.dcm",
+            "kind": "RTDOSE",
+            "media_type": "application/dicom",
+            "key": "artifacts/RTDOSE.dcm",
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size_bytes": len(content),
+            "sop_instance_uid": "1.2.3",
+        }
+    ]
+
+
+def _run(url: str, credential: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    options = {
+        "--header": f"Authorization: {credential}",
+        "--checks": ",".join(CHECKS),
+        "--phases": PHASES,
+        "--max-examples": str(EXAMPLES),
+        "--seed": "1",
+        "--generation-database": "none",
+        "--exclude-path-regex": LEFT_OUT,
+    }
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--continue-on-failure"]
+    command += [word for option in options.items() for word in option]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=10 * HANG_S, check=False)
