@@ -23,6 +23,7 @@ PUBLIC: Final = frozenset(
         ("GET", "/docs/oauth2-redirect"),
         ("GET", "/redoc"),
         ("GET", "/openapi.json"),
+        ("POST", "/api/v1/hooks/orthanc/{pacs}"),  # signed by a secret of its own; it wakes, and answers nothing
     }
 )
 """Method and path of what anybody may call. Nothing here tells of a plan or of a person."""
@@ -70,6 +71,9 @@ PlansWriter = Annotated[Caller, needs(Scope.PLANS_WRITE)]
 JobsReader = Annotated[Caller, needs(Scope.JOBS_READ)]
 JobsCanceller = Annotated[Caller, needs(Scope.JOBS_CANCEL)]
 ArtifactsReader = Annotated[Caller, needs(Scope.ARTIFACTS_READ)]
+RulesReader = Annotated[Caller, needs(Scope.RULES_READ)]
+RulesWriter = Annotated[Caller, needs(Scope.RULES_WRITE)]
+RulesSigner = Annotated[Caller, needs(Scope.RULES_SIGN)]
 
 
 def routes_and_scopes(app: FastAPI) -> Iterator[tuple[str, str, frozenset[Scope]]]:
