@@ -46,9 +46,11 @@ class StageHand:
 
 
 @contextmanager
-def served(app: FastAPI) -> Generator[str]:
-    """The application on a port of its own, in a thread of its own; its address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
+def served(app: FastAPI, port: int = 0) -> Generator[str]:
+    """The application on a port, else one of its own, in a thread of its own; its address."""
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, log_config=None, lifespan="on", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="gateway")
     thread.start()

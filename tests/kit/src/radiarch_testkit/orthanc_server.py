@@ -18,11 +18,17 @@ READY_WITHIN_S = 60.0
 PLUGIN_FOLDERS = (Path("/usr/share/orthanc/plugins"), Path("/usr/lib/orthanc"), Path("/usr/local/lib/orthanc"))
 
 
+def find_plugin(name: str) -> Path | None:
+    """A plugin of Orthanc by the stem of its file, such as ``libOrthancPython``."""
+    found = [p for folder in PLUGIN_FOLDERS for p in sorted(folder.glob(f"{name}.so*"))]
+    return found[0] if found else None
+
+
 def find_orthanc() -> tuple[Path, Path] | None:
     """The server and its DICOMweb plugin; None when this machine lacks one of them."""
     server = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
-    plugins = [p for folder in PLUGIN_FOLDERS for p in sorted(folder.glob("libOrthancDicomWeb.so*"))]
-    return (Path(server), plugins[0]) if server and plugins else None
+    plugin = find_plugin("libOrthancDicomWeb")
+    return (Path(server), plugin) if server and plugin else None
 
 
 class OrthancServer:
@@ -70,7 +76,7 @@ class OrthancServer:
     @property
     def watched(self) -> WebPacsSettings:
         """The same, for a gateway that watches it and has no patience."""
-        quick = {"orthanc_url": self.url, "look_every_s": 1.0, "quiet_s": 1.0}
+        quick = {"orthanc_url": self.url, "look_every_s": 0.3, "quiet_s": 1.0}
         return self.settings.model_copy(update=quick)
 
     def upload(self, file: bytes) -> None:

@@ -82,7 +82,7 @@ class Watcher:
 
     async def _wait(self) -> None:
         try:
-            async with asyncio.timeout(CHECK_S):
+            async with asyncio.timeout(min(CHECK_S, self._settings.look_every_s)):
                 await self._woken.wait()
         except TimeoutError:
             return
