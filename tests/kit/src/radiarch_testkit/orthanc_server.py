@@ -79,6 +79,12 @@ class OrthancServer:
         quick = {"orthanc_url": self.url, "look_every_s": 0.3, "quiet_s": 1.0}
         return self.settings.model_copy(update=quick)
 
+    def last_change(self) -> int:
+        """Number of the latest change in its log."""
+        answer = requests.get(f"{self.url}/changes?last", auth=(self.username, self.password), timeout=30)
+        answer.raise_for_status()
+        return int(answer.json()["Last"])
+
     def upload(self, file: bytes) -> None:
         """Store one DICOM file."""
         answer = requests.post(f"{self.url}/instances", file, auth=(self.username, self.password), timeout=30)
