@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 from radiarch_common.catalogue import Catalogue
 from radiarch_common.settings import Settings
 from radiarch_gateway.app import create_app
@@ -121,17 +123,21 @@ async def upload(archive: OrthancServer, datasets: list[Dataset]) -> None:
         await asyncio.to_thread(archive.upload, file_of(dataset))
 
 
+def fresh_meta() -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return meta
+
+
 def ours(study: SyntheticStudy, modality: str, sop_class_uid: str, number: int) -> Dataset:
     """Something that the exporter would leave in the study."""
     made = deepcopy(study.structure_set) if modality == "RTSTRUCT" else Dataset()
     for keyword in ("StudyInstanceUID", "PatientID", "PatientName", "StudyDate", "StudyTime", "StudyID"):
         setattr(made, keyword, getattr(study.structure_set, keyword))
-    made.file_meta = deepcopy(study.structure_set.file_meta)
+    made.file_meta = fresh_meta()
     made.SOPClassUID, made.Modality = sop_class_uid, modality
     made.SOPInstanceUID, made.SeriesInstanceUID = f"2.25.{number}", f"2.25.{number}00"
     made.Manufacturer = made.ManufacturerModelName = "Radiarch"
-    made.file_meta.MediaStorageSOPClassUID = sop_class_uid
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     return made
 
 
@@ -242,7 +248,7 @@ async def test_what_came_before_the_signature_and_what_is_ambiguous_is_not_plann
     rule_id = await watched.sign()
     study = SyntheticStudy()
     again = deepcopy(study.structure_set)
-    again.SOPInstanceUID = again.file_meta.MediaStorageSOPInstanceUID = f"{STRUCTURE_SET_UID}.2"
+    again.SOPInstanceUID, again.file_meta = f"{STRUCTURE_SET_UID}.2", fresh_meta()
     await upload(archive, [*study.ct, study.structure_set, again])
     assert "2 structure sets match" in (await watched.decided("refused"))["why"][0]
     database = Database(settings.database_url)
