@@ -21,6 +21,7 @@ def test_every_setting_exists(services: dict[str, dict[str, Any]]) -> None:
     """Fails on a misspelt or removed setting: services ignore variables they do not know."""
     known = {f"RADIARCH_{name.upper()}" for name in Settings.model_fields}
     known |= {f"RADIARCH_S3__{name.upper()}" for name in S3Settings.model_fields}
+    known |= set(re.findall(r"RADIARCH_HOOK_\w+", (ROOT / "deploy" / "orthanc" / "radiarch_hook.py").read_text()))
     told = {name for service in services.values() for name in service["environment"]}
     assert {name for name in told if name.startswith("RADIARCH_")} <= known
 
@@ -32,7 +33,7 @@ def test_no_password_has_a_default() -> None:
     assert not re.search(r"\$\{\w+:?-", text)
     example = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert set(example) == wanted
-    assert {value for name, value in example.items() if "PASSWORD" in name} == {""}
+    assert {value for name, value in example.items() if "PASSWORD" in name or "SECRET" in name} == {""}
 
 
 def test_only_the_gateway_and_orthanc_are_published_and_to_this_machine(services: dict[str, dict[str, Any]]) -> None:

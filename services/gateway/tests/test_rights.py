@@ -17,6 +17,7 @@ from radiarch_testkit.people import login
 
 EVERYBODY = "clinician radiographer radiologist physicist admin"
 PLANNERS = "clinician physicist"
+RULE_WRITERS = "physicist admin"
 V1 = "/api/v1"
 
 ALLOWED = {
@@ -51,6 +52,15 @@ ALLOWED = {
     ("GET", f"{V1}/keys"): "admin",
     ("POST", f"{V1}/keys"): "admin",
     ("DELETE", f"{V1}/keys/{{key_id}}"): "admin",
+    ("GET", f"{V1}/rules"): EVERYBODY,
+    ("GET", f"{V1}/rules/decisions"): EVERYBODY,
+    ("GET", f"{V1}/rules/{{rule_id}}"): EVERYBODY,
+    ("POST", f"{V1}/rules"): RULE_WRITERS,
+    ("POST", f"{V1}/rules/test"): RULE_WRITERS,
+    ("POST", f"{V1}/rules/{{rule_id}}/versions"): RULE_WRITERS,
+    ("POST", f"{V1}/rules/{{rule_id}}/versions/{{version}}/sign"): "physicist",
+    ("POST", f"{V1}/rules/{{rule_id}}/deactivate"): RULE_WRITERS,
+    ("GET", f"{V1}/hooks"): EVERYBODY,
 }
 """The roles that may call a route; everybody else gets 403, and whoever does not log in gets 401."""
 

@@ -26,6 +26,17 @@ class WebPacsSettings(BaseModel):
         DICOMweb root as the services reach it, such as ``http://orthanc:8042/dicom-web``.
     public_url
         The same root as users reach it; links in answers start with it. ``None``: the same as ``url``.
+    orthanc_url
+        Root of Orthanc's own REST API: the gateway then watches this PACS and makes the plans that signed rules ask
+        for. ``None``: it is not watched.
+    hook_secret
+        Keys the HMAC of hints that new images have come; ``None``: signed hints are not taken.
+    hook_token
+        Borne by hints of senders that cannot sign, over loopback or TLS alone; ``None``: they are not taken.
+    look_every_s
+        How often a watched PACS is asked for changes where no hint comes.
+    quiet_s
+        How long nothing must have come for a study before it is looked at.
     """
 
     kind: Literal["dicomweb"] = "dicomweb"
@@ -34,6 +45,11 @@ class WebPacsSettings(BaseModel):
     username: str | None = None
     password: SecretStr | None = None
     timeout_s: float = Field(default=60.0, gt=0)
+    orthanc_url: str | None = None
+    hook_secret: SecretStr | None = Field(default=None, min_length=32)
+    hook_token: SecretStr | None = Field(default=None, min_length=32)
+    look_every_s: float = Field(default=10.0, gt=0)
+    quiet_s: float = Field(default=10.0, ge=0)
 
 
 class S3Settings(BaseModel):

@@ -13,6 +13,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 from radiarch_common.case import CaseManifest, Reference
+from radiarch_common.maker import MANUFACTURER, MODEL
 from radiarch_common.messages import ExportResult
 from radiarch_common.result import ResultManifest
 
@@ -69,8 +70,8 @@ def new_record(
     record.SeriesDescription = f"Radiarch {kind.modality}, research, not for treatment"
     record.InstanceNumber = 1
     record.OperatorsName = None
-    record.Manufacturer = "Radiarch"
-    record.ManufacturerModelName = "Radiarch"
+    record.Manufacturer = MANUFACTURER
+    record.ManufacturerModelName = MODEL
     record.SoftwareVersions = [f"{n} {v}"[:_LO_LENGTH] for n, v in sorted(result.provenance.software.items())]
     record.FrameOfReferenceUID = case.frame_of_reference_uid
     record.PositionReferenceIndicator = None

@@ -20,9 +20,11 @@ from radiarch_gateway.bootstrap import build
 from radiarch_gateway.describe import DESCRIPTION, TAGS, document
 from radiarch_gateway.edge.stack import surround
 from radiarch_gateway.info.routes import asyncapi, health
+from radiarch_gateway.hooks.routes import router as hooks
 from radiarch_gateway.info.routes import router as info
 from radiarch_gateway.jobs.routes import router as jobs
 from radiarch_gateway.plans.routes import router as plans
+from radiarch_gateway.rules.routes import router as rules
 from radiarch_gateway.stream import StreamOverError
 from radiarch_gateway.version import VERSION
 from radiarch_gateway.workflows.routes import router as workflows
@@ -44,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.gateway = gateway
     problems.install(app)
     app.add_exception_handler(StreamOverError, _over)
-    for router in (info, workflows, plans, jobs, artifacts):
+    for router in (info, workflows, plans, jobs, artifacts, rules, hooks):
         app.include_router(router, prefix=API)
     for router in (auth, clinics, users, keys):
         app.include_router(router, prefix=API)

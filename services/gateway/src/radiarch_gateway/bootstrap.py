@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Request
 from radiarch_common.objects import ObjectStore, open_objects
 from radiarch_common.pacs import open_pacs
-from radiarch_common.settings import Settings
+from radiarch_common.settings import Settings, WebPacsSettings
 from radiarch_common.telemetry import get_logger
 from sqlalchemy.exc import OperationalError
 
@@ -23,8 +23,12 @@ from radiarch_gateway.auth.sessions import Sessions
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
 from radiarch_gateway.edge.rates import Rates
+from radiarch_gateway.hooks.orthanc import Orthanc
+from radiarch_gateway.hooks.store import WatchStore
+from radiarch_gateway.hooks.watcher import Watcher
 from radiarch_gateway.info.probes import Probes
 from radiarch_gateway.outbox import Relay
+from radiarch_gateway.rules.judge import RuleJudge
 from radiarch_gateway.workflows.catalogue import Catalogues
 
 CANCEL_AGAIN_S = 1.0
@@ -51,6 +55,8 @@ class Gateway:
     aggregator: Aggregator
     probes: Probes
     rates: Rates
+    watchers: dict[str, Watcher]
+    """By the name of the PACS that is watched."""
     dead: list[str] = field(default_factory=list[str])
     """Background work that has ended although it must not."""
 
@@ -62,6 +68,7 @@ class Gateway:
             self._start("link", self.link.keep()),
             self._start("relay", self.relay.run()),
             self._start("aggregator", self.aggregator.run()),
+            *(self._start(f"watch over {name}", watcher.run()) for name, watcher in self.watchers.items()),
         ]
         try:
             yield
@@ -107,6 +114,9 @@ def build(settings: Settings) -> Gateway:
     link = Link(settings)
     secret = ServerSecret(settings, database)
     sessions = Sessions(settings, database, secret)
+    catalogues = Catalogues(link)
+    relay = Relay(database, link)
+    judge = RuleJudge(database, catalogues, settings, relay.wake)
     return Gateway(
         settings=settings,
         database=database,
@@ -117,12 +127,21 @@ def build(settings: Settings) -> Gateway:
         login_limits=LoginLimits(settings.login_tries_per_min),
         objects=objects,
         link=link,
-        catalogues=Catalogues(link),
-        relay=Relay(database, link),
+        catalogues=catalogues,
+        relay=relay,
         aggregator=Aggregator(database, link),
         probes=Probes(database, objects, open_pacs(settings)),
         rates=Rates(settings),
+        watchers=_watchers(settings, database, judge),
     )
+
+
+def _watchers(settings: Settings, database: Database, judge: RuleJudge) -> dict[str, Watcher]:
+    return {
+        name: Watcher(Orthanc(name, pacs.orthanc_url, pacs), pacs, WatchStore(database, name), judge)
+        for name, pacs in settings.pacs.items()
+        if isinstance(pacs, WebPacsSettings) and pacs.orthanc_url is not None
+    }
 
 
 def _of(request: Request) -> Gateway:

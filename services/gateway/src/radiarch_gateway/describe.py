@@ -38,6 +38,8 @@ TAGS: list[dict[str, Any]] = [
     {"name": "jobs", "description": "Where the work on a plan is; follow it, stop it."},
     {"name": "artifacts", "description": "The files of a plan."},
     {"name": "workflows", "description": "What planners offer."},
+    {"name": "rules", "description": "Which studies are planned without being asked for."},
+    {"name": "hooks", "description": "The watch over a PACS."},
     {"name": "info", "description": "This deployment."},
     {"name": "auth", "description": "Log in, and what belongs to your own account."},
     {"name": "accounts", "description": "Clinics, users and API keys, for administrators."},

@@ -45,7 +45,7 @@ class Deployment:
             "RADIARCH_S3__ACCESS_KEY": s3.access_key,
             "RADIARCH_S3__SECRET_KEY": s3.secret_key.get_secret_value(),
             "RADIARCH_S3__BUCKET": f"e2e-{folder.name.replace('_', '-').lower()}"[:63].rstrip("-"),
-            "RADIARCH_PACS": json.dumps({"main": orthanc.settings.model_dump(mode="json") | _password(orthanc)}),
+            "RADIARCH_PACS": json.dumps({"main": orthanc.watched.model_dump(mode="json") | _password(orthanc)}),
             "RADIARCH_AUTHENTICATION": "none",
             "RADIARCH_HTTP_PORT": str(self._port),
             "RADIARCH_WORK_FOLDER": str(folder / "work"),

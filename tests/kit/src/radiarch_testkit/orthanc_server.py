@@ -1,10 +1,12 @@
 """A real Orthanc with DICOMweb, private to the tests, that a test may stop, kill and start again."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import requests
@@ -16,11 +18,17 @@ READY_WITHIN_S = 60.0
 PLUGIN_FOLDERS = (Path("/usr/share/orthanc/plugins"), Path("/usr/lib/orthanc"), Path("/usr/local/lib/orthanc"))
 
 
+def find_plugin(name: str) -> Path | None:
+    """A plugin of Orthanc by the stem of its file, such as ``libOrthancPython``."""
+    found = [p for folder in PLUGIN_FOLDERS for p in sorted(folder.glob(f"{name}.so*"))]
+    return found[0] if found else None
+
+
 def find_orthanc() -> tuple[Path, Path] | None:
     """The server and its DICOMweb plugin; None when this machine lacks one of them."""
     server = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
-    plugins = [p for folder in PLUGIN_FOLDERS for p in sorted(folder.glob("libOrthancDicomWeb.so*"))]
-    return (Path(server), plugins[0]) if server and plugins else None
+    plugin = find_plugin("libOrthancDicomWeb")
+    return (Path(server), plugin) if server and plugin else None
 
 
 class OrthancServer:
@@ -32,13 +40,21 @@ class OrthancServer:
     ----------
     folder
         Holds configuration, log and storage.
+    more
+        More of Orthanc's configuration; it wins.
+    env
+        More variables for its process, such as for a script in it.
     """
 
     username = "tester"
     password = "tester-secret"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, more: Mapping[str, object] | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
+        self._more = dict(more or {})
+        self._env = {**os.environ, **(env or {})}
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,6 +73,23 @@ class OrthancServer:
         """How a service is told of this server."""
         return WebPacsSettings(url=self.dicomweb_url, username=self.username, password=SecretStr(self.password))
 
+    @property
+    def watched(self) -> WebPacsSettings:
+        """The same, for a gateway that watches it and has no patience."""
+        quick = {"orthanc_url": self.url, "look_every_s": 0.3, "quiet_s": 1.0}
+        return self.settings.model_copy(update=quick)
+
+    def last_change(self) -> int:
+        """Number of the latest change in its log."""
+        answer = requests.get(f"{self.url}/changes?last", auth=(self.username, self.password), timeout=30)
+        answer.raise_for_status()
+        return int(answer.json()["Last"])
+
+    def upload(self, file: bytes) -> None:
+        """Store one DICOM file."""
+        answer = requests.post(f"{self.url}/instances", file, auth=(self.username, self.password), timeout=30)
+        answer.raise_for_status()
+
     def start(self) -> None:
         """Start, and wait until it answers; nothing happens when it runs already."""
         if self._process is not None:
@@ -69,7 +102,8 @@ class OrthancServer:
         config = self.folder / "orthanc.json"
         config.write_text(json.dumps(self._config(plugin), indent=1))
         with (self.folder / "orthanc.log").open("ab") as log:
-            self._process = subprocess.Popen([str(server), str(config)], stdout=log, stderr=subprocess.STDOUT)
+            command = [str(server), str(config)]
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=self._env)
         self._wait_until_ready()
 
     def stop(self) -> None:
@@ -108,9 +142,11 @@ class OrthancServer:
             "RegisteredUsers": {self.username: self.password},
             "Plugins": [str(plugin)],
             "OverwriteInstances": False,
+            "StableAge": 1,
             "KeepAlive": True,
             "TcpNoDelay": True,
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "StudiesMetadata": "Full", "SeriesMetadata": "Full"},
+            **self._more,
         }
 
     def _lives(self) -> bool:

@@ -27,6 +27,7 @@ PUBLIC: Final = frozenset(
         ("GET", "/redoc"),
         ("GET", "/openapi.json"),
         ("GET", "/asyncapi.json"),
+        ("POST", "/api/v1/hooks/orthanc/{pacs}"),  # signed by a secret of its own; it wakes, and answers nothing
     }
 )
 """Method and path of what anybody may call. Nothing here tells of a plan or of a person."""
@@ -79,6 +80,9 @@ JobsCanceller = Annotated[Caller, needs(Scope.JOBS_CANCEL)]
 Self = Annotated[Caller, needs(Scope.SELF)]
 AccountsAdmin = Annotated[Caller, needs(Scope.ACCOUNTS)]
 ArtifactsReader = Annotated[Caller, needs(Scope.ARTIFACTS_READ)]
+RulesReader = Annotated[Caller, needs(Scope.RULES_READ)]
+RulesWriter = Annotated[Caller, needs(Scope.RULES_WRITE)]
+RulesSigner = Annotated[Caller, needs(Scope.RULES_SIGN)]
 
 
 def routes_and_scopes(app: FastAPI) -> Iterator[tuple[str, str, frozenset[Scope]]]:

@@ -4,9 +4,11 @@ from alembic import context
 
 from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.auth.models import ApiKeyRow, ClinicRow, RefreshTokenRow, SecretRow, SessionRow, UserRow
+from radiarch_gateway.hooks.models import ChangedStudyRow, HeardHookRow, WatchRow
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.mailbox import InboxRow, OutboxRow
 from radiarch_gateway.plans.models import PlanRow
+from radiarch_gateway.rules.models import AutoPlanRow, DecisionRow, RuleRow, RuleSignatureRow, RuleVersionRow
 
 TABLES = (
     ClinicRow,
@@ -20,6 +22,14 @@ TABLES = (
     ArtifactRow,
     OutboxRow,
     InboxRow,
+    WatchRow,
+    ChangedStudyRow,
+    HeardHookRow,
+    RuleRow,
+    RuleVersionRow,
+    RuleSignatureRow,
+    DecisionRow,
+    AutoPlanRow,
 )
 
 context.configure(

@@ -110,13 +110,9 @@ class Overrides(Closed):
     seed: Annotated[int, SPEC["seed"]] | None = None
 
 
-class PlanRequest(Closed):
-    """A plan on one study. Machine and CT calibration must be named unless the deployment has chosen them."""
+class PlanTemplate(Closed):
+    """A plan on a study that is not named yet."""
 
-    study_instance_uid: Uid = Field(description="The study to plan on.")
-    segmentation_uid: Uid | None = Field(
-        default=None, description="SOP Instance UID of the RTSTRUCT; may be left out when the study has only one."
-    )
     workflow: Identifier
     prescription: PrescriptionRequest
     machine: Identifier | None = None
@@ -124,10 +120,19 @@ class PlanRequest(Closed):
     dose_grid_mm: Annotated[float, SPEC["dose_grid_mm"]] | None = Field(
         default=None, description="Spacing of the dose grid in plane; left out: the workflow's."
     )
+    overrides: Overrides = Field(default_factory=Overrides)
+
+
+class PlanRequest(PlanTemplate):
+    """A plan on one study. Machine and CT calibration must be named unless the deployment has chosen them."""
+
+    study_instance_uid: Uid = Field(description="The study to plan on.")
+    segmentation_uid: Uid | None = Field(
+        default=None, description="SOP Instance UID of the RTSTRUCT; may be left out when the study has only one."
+    )
     pacs: str | None = Field(
         default=None, description="Connector that holds the study and takes the plan; left out: the deployment's."
     )
-    overrides: Overrides = Field(default_factory=Overrides)
 
     model_config = ConfigDict(
         json_schema_extra={

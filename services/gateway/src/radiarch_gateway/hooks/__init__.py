@@ -1,0 +1,1 @@
+"""What comes into a watched PACS: hints that wake, and the look that finds it."""

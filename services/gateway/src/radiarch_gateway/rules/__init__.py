@@ -1,0 +1,1 @@
+"""Rules: which studies are planned without being asked for, and how."""
