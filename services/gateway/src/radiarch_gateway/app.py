@@ -19,8 +19,8 @@ from radiarch_gateway.auth.routes import router as auth
 from radiarch_gateway.bootstrap import build
 from radiarch_gateway.describe import DESCRIPTION, TAGS, document
 from radiarch_gateway.edge.stack import surround
-from radiarch_gateway.info.routes import asyncapi, health
 from radiarch_gateway.hooks.routes import router as hooks
+from radiarch_gateway.info.routes import asyncapi, health
 from radiarch_gateway.info.routes import router as info
 from radiarch_gateway.jobs.routes import router as jobs
 from radiarch_gateway.plans.routes import router as plans
