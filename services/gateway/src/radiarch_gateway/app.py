@@ -11,6 +11,8 @@ from radiarch_common.settings import Settings
 from radiarch_gateway import problems
 from radiarch_gateway.artifacts.routes import router as artifacts
 from radiarch_gateway.artifacts.store import API
+from radiarch_gateway.audit.middleware import AuditMiddleware
+from radiarch_gateway.audit.routes import router as audit
 from radiarch_gateway.auth.guard import check_routes
 from radiarch_gateway.bootstrap import build
 from radiarch_gateway.describe import DESCRIPTION, TAGS, document
@@ -38,8 +40,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
+    app.add_middleware(AuditMiddleware, audit=gateway.audit)
     app.add_exception_handler(StreamOverError, _over)
-    for router in (info, workflows, plans, jobs, artifacts):
+    for router in (info, workflows, plans, jobs, artifacts, audit):
         app.include_router(router, prefix=API)
     app.include_router(health)
     check_routes(app)

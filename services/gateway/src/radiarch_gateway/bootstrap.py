@@ -14,6 +14,7 @@ from radiarch_common.telemetry import get_logger
 from sqlalchemy.exc import OperationalError
 
 from radiarch_gateway.aggregate import Aggregator
+from radiarch_gateway.audit.ledger import Audit
 from radiarch_gateway.auth.doorkeeper import Doorkeeper
 from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.bus import Link
@@ -36,6 +37,7 @@ class Gateway:
     database: Database
     secret: ServerSecret
     doorkeeper: Doorkeeper
+    audit: Audit
     objects: ObjectStore
     link: Link
     catalogues: Catalogues
@@ -66,6 +68,7 @@ class Gateway:
         while True:
             try:
                 await asyncio.to_thread(self.database.migrate)
+                await asyncio.to_thread(self.audit.prepare)
             except OperationalError as error:
                 log.warning("waiting for the database", error=type(error.orig).__name__)
                 await asyncio.sleep(DATABASE_AGAIN_S)
@@ -101,6 +104,7 @@ def build(settings: Settings) -> Gateway:
         database=database,
         secret=secret,
         doorkeeper=Doorkeeper(settings, database, secret),
+        audit=Audit(database, secret),
         objects=objects,
         link=link,
         catalogues=Catalogues(link),

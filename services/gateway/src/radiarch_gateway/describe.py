@@ -29,6 +29,7 @@ TAGS: list[dict[str, Any]] = [
     {"name": "jobs", "description": "Where the work on a plan is; follow it, stop it."},
     {"name": "artifacts", "description": "The files of a plan."},
     {"name": "workflows", "description": "What planners offer."},
+    {"name": "audit", "description": "Who did what to which study."},
     {"name": "info", "description": "This deployment."},
     {"name": "health", "description": "For whoever runs the gateway."},
 ]

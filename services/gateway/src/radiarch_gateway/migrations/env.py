@@ -3,6 +3,7 @@
 from alembic import context
 
 from radiarch_gateway.artifacts.models import ArtifactRow
+from radiarch_gateway.audit.models import AuditRow
 from radiarch_gateway.auth.models import ApiKeyRow, ClinicRow, RefreshTokenRow, SecretRow, SessionRow, UserRow
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.mailbox import InboxRow, OutboxRow
@@ -20,6 +21,7 @@ TABLES = (
     ArtifactRow,
     OutboxRow,
     InboxRow,
+    AuditRow,
 )
 
 context.configure(
