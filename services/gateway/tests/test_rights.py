@@ -34,6 +34,8 @@ ALLOWED = {
     ("POST", f"{V1}/jobs/{{job_id}}/cancel"): PLANNERS,
     ("GET", f"{V1}/jobs/{{job_id}}/events"): EVERYBODY,
     ("GET", f"{V1}/artifacts/{{artifact_id}}"): EVERYBODY,
+    ("GET", "/"): EVERYBODY,
+    ("GET", "/plan/{plan_id}"): EVERYBODY,
     ("GET", f"{V1}/audit"): "admin",
     ("GET", f"{V1}/audit/export"): "admin",
     ("GET", f"{V1}/audit/check"): "admin",

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 from radiarch_common.settings import Settings
+from starlette.staticfiles import StaticFiles
 
 from radiarch_gateway import problems
 from radiarch_gateway.artifacts.routes import router as artifacts
@@ -19,6 +20,7 @@ from radiarch_gateway.describe import DESCRIPTION, TAGS, document
 from radiarch_gateway.info.routes import health
 from radiarch_gateway.info.routes import router as info
 from radiarch_gateway.jobs.routes import router as jobs
+from radiarch_gateway.page.routes import router as page
 from radiarch_gateway.plans.routes import router as plans
 from radiarch_gateway.stream import StreamOverError
 from radiarch_gateway.version import VERSION
@@ -45,6 +47,8 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (info, workflows, plans, jobs, artifacts, audit):
         app.include_router(router, prefix=API)
     app.include_router(health)
+    app.include_router(page)
+    app.mount("/page", StaticFiles(packages=[("radiarch_gateway.page", "static")]))
     check_routes(app)
     document(app)
     return app

@@ -21,6 +21,7 @@ from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
 from radiarch_gateway.info.probes import Probes
 from radiarch_gateway.outbox import Relay
+from radiarch_gateway.page.door import Door
 from radiarch_gateway.workflows.catalogue import Catalogues
 
 CANCEL_AGAIN_S = 1.0
@@ -44,6 +45,8 @@ class Gateway:
     relay: Relay
     aggregator: Aggregator
     probes: Probes
+    door: Door | None = None
+    """Where people log in on the page."""
     dead: list[str] = field(default_factory=list[str])
     """Background work that has ended although it must not."""
 

@@ -24,9 +24,16 @@ PUBLIC: Final = frozenset(
         ("GET", "/docs/oauth2-redirect"),
         ("GET", "/redoc"),
         ("GET", "/openapi.json"),
+        ("GET", "/login"),
+        ("POST", "/login"),
+        ("POST", "/logout"),
     }
 )
 """Method and path of what anybody may call. Nothing here tells of a plan or of a person."""
+
+ACCESS_COOKIE: Final = "radiarch_access"
+"""Holds the access token of somebody who logged in on the page."""
+_SAFE: Final = frozenset({"GET", "HEAD"})
 
 _SILENT: Final = frozenset({Scope.INFO, Scope.WORKFLOWS})
 """What only these give tells nothing of a person or a study: the audit log does without it."""
@@ -48,7 +55,7 @@ async def _caller(
 ) -> Caller:
     found = getattr(request.state, "caller", None)
     if not isinstance(found, Caller):
-        found = await run_in_threadpool(_enter, gateway, request, bearer.credentials if bearer else None)
+        found = await run_in_threadpool(_enter, gateway, request, _credential(request, bearer))
         request.state.caller = found
     act = current()
     if act is not None:
@@ -57,6 +64,13 @@ async def _caller(
     if missing:
         raise ForbiddenError(f"This needs {', '.join(missing)}, which {_whose(found)} does not give.")
     return found
+
+
+def _credential(request: Request, bearer: HTTPAuthorizationCredentials | None) -> str | None:
+    """The header's, whatever it holds; else the page's cookie, for what changes nothing: other sites cannot use it."""
+    if "Authorization" in request.headers or request.method not in _SAFE:
+        return bearer.credentials if bearer else None
+    return request.cookies.get(ACCESS_COOKIE)
 
 
 def _enter(gateway: Gateway, request: Request, credential: str | None) -> Caller:
