@@ -10,15 +10,15 @@ from pydantic import BaseModel
 from radiarch_common.result import GoalResult
 
 WIDTH: Final = 720
-HEIGHT: Final = 400
-LEFT: Final = 56
+HEIGHT: Final = 420
+LEFT: Final = 64
 RIGHT: Final = 16
 TOP: Final = 14
-BOTTOM: Final = 48
+BOTTOM: Final = 64
 COLOURS: Final = 8
 """Classes ``c0`` to ``c7`` of the style sheet; a ninth structure has the first's colour and another dash."""
 
-_TICKS: Final = 6
+_TICKS: Final = 8
 _DOSE_AT_VOLUME: Final = re.compile(r"^D(\d+(?:\.\d+)?)%\[Gy\]$")
 _VOLUME_AT_DOSE: Final = re.compile(r"^V(\d+(?:\.\d+)?)Gy\[%\]$")
 
@@ -123,8 +123,8 @@ def _mark(result: GoalResult, top_gy_rbe: float) -> Mark | None:
     if place is None or place[0] > top_gy_rbe:
         return None
     x, y = _x(place[0], top_gy_rbe), _y(place[1])
-    way = -7 if goal.op == ">=" else 7
-    path = f"M{x:.1f} {y + way:.1f}L{x - 6:.1f} {y:.1f}L{x + 6:.1f} {y:.1f}Z"
+    way = -10 if goal.op == ">=" else 10
+    path = f"M{x:.1f} {y + way:.1f}L{x - 8:.1f} {y:.1f}L{x + 8:.1f} {y:.1f}Z"
     return Mark(path, f"{goal.structure} {goal.metric} {goal.op} {goal.value:g}: {result.verdict}")
 
 
