@@ -10,10 +10,13 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from radiarch_common.settings import Settings
 from radiarch_gateway.app import create_app
+from radiarch_gateway.audit.act import outcome_of
+from radiarch_gateway.audit.models import AuditRow
 from radiarch_gateway.auth.guard import PUBLIC, UnguardedRouteError, check_routes, routes_and_scopes
 from radiarch_gateway.auth.scopes import Role
 from radiarch_testkit.gateway import HANG_S, served
 from radiarch_testkit.people import login
+from sqlmodel import col, select
 
 EVERYBODY = "clinician radiographer radiologist physicist admin"
 PLANNERS = "clinician physicist"
@@ -61,8 +64,16 @@ ALLOWED = {
     ("POST", f"{V1}/rules/{{rule_id}}/versions/{{version}}/sign"): "physicist",
     ("POST", f"{V1}/rules/{{rule_id}}/deactivate"): RULE_WRITERS,
     ("GET", f"{V1}/hooks"): EVERYBODY,
+    ("GET", "/"): EVERYBODY,
+    ("GET", "/plan/{plan_id}"): EVERYBODY,
+    ("GET", f"{V1}/audit"): "admin",
+    ("GET", f"{V1}/audit/export"): "admin",
+    ("GET", f"{V1}/audit/check"): "admin",
 }
 """The roles that may call a route; everybody else gets 403, and whoever does not log in gets 401."""
+
+SILENT = {f"{V1}/info", f"{V1}/workflows"}
+"""What the audit log does without."""
 
 
 @pytest.fixture
@@ -114,6 +125,20 @@ async def test_each_role_may_do_what_the_table_says_and_nothing_else(app: FastAP
             if path.endswith("/logout"):
                 headers = login(app, {role})
     assert not wrong
+
+
+async def test_every_route_leaves_an_entry_in_the_audit_log(app: FastAPI, client: httpx.AsyncClient) -> None:
+    """Done or refused, each once; only what tells nothing of a person or a study leaves none."""
+    admin, clinician = login(app, {Role.ADMIN, Role.PHYSICIST}), login(app, {Role.CLINICIAN})
+    wanted: list[tuple[str, str]] = []
+    for method, path in ALLOWED:
+        for headers in (admin, clinician):
+            status = (await client.request(method, filled(path), headers=headers)).status_code
+            if path not in SILENT or status >= 400:
+                wanted.append((f"{method} {path.removeprefix(V1)}", outcome_of(status)))
+    with app.state.gateway.database.reading() as session:
+        rows = session.exec(select(AuditRow).order_by(col(AuditRow.sequence))).all()
+        assert [(row.operation, row.outcome) for row in rows] == wanted
 
 
 async def test_nobody_may_do_anything(client: httpx.AsyncClient) -> None:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 from radiarch_common.settings import Settings
+from starlette.staticfiles import StaticFiles
 
 from radiarch_gateway import problems
 from radiarch_gateway.accounts.clinic_routes import router as clinics
@@ -14,6 +15,8 @@ from radiarch_gateway.accounts.key_routes import router as keys
 from radiarch_gateway.accounts.user_routes import router as users
 from radiarch_gateway.artifacts.routes import router as artifacts
 from radiarch_gateway.artifacts.store import API
+from radiarch_gateway.audit.middleware import AuditMiddleware
+from radiarch_gateway.audit.routes import router as audit
 from radiarch_gateway.auth.guard import PUBLIC, check_routes
 from radiarch_gateway.auth.routes import router as auth
 from radiarch_gateway.bootstrap import build
@@ -23,6 +26,7 @@ from radiarch_gateway.hooks.routes import router as hooks
 from radiarch_gateway.info.routes import asyncapi, health
 from radiarch_gateway.info.routes import router as info
 from radiarch_gateway.jobs.routes import router as jobs
+from radiarch_gateway.page.routes import router as page
 from radiarch_gateway.plans.routes import router as plans
 from radiarch_gateway.rules.routes import router as rules
 from radiarch_gateway.stream import StreamOverError
@@ -45,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
+    app.add_middleware(AuditMiddleware, audit=gateway.audit)
     app.add_exception_handler(StreamOverError, _over)
     for router in (info, workflows, plans, jobs, artifacts, rules, hooks):
         app.include_router(router, prefix=API)
@@ -52,6 +57,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router, prefix=API)
     app.include_router(health)
     app.include_router(asyncapi)
+    app.include_router(audit, prefix=API)
+    app.include_router(page)
+    app.mount("/page", StaticFiles(packages=[("radiarch_gateway.page", "static")]))
     check_routes(app)
     surround(app, settings, gateway.rates, PUBLIC, API)
     document(app)

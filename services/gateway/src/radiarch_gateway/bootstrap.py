@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from radiarch_gateway.accounts.first_admin import first_admin
 from radiarch_gateway.aggregate import Aggregator
+from radiarch_gateway.audit.ledger import Audit
 from radiarch_gateway.auth.doorkeeper import Doorkeeper
 from radiarch_gateway.auth.limits import LoginLimits
 from radiarch_gateway.auth.login import Logins
@@ -28,6 +29,8 @@ from radiarch_gateway.hooks.store import WatchStore
 from radiarch_gateway.hooks.watcher import Watcher
 from radiarch_gateway.info.probes import Probes
 from radiarch_gateway.outbox import Relay
+from radiarch_gateway.page.accounts_door import AccountsDoor
+from radiarch_gateway.page.door import Door
 from radiarch_gateway.rules.judge import RuleJudge
 from radiarch_gateway.workflows.catalogue import Catalogues
 
@@ -48,6 +51,7 @@ class Gateway:
     sessions: Sessions
     logins: Logins
     login_limits: LoginLimits
+    audit: Audit
     objects: ObjectStore
     link: Link
     catalogues: Catalogues
@@ -57,6 +61,8 @@ class Gateway:
     rates: Rates
     watchers: dict[str, Watcher]
     """By the name of the PACS that is watched."""
+    door: Door | None = None
+    """Where people log in on the page."""
     dead: list[str] = field(default_factory=list[str])
     """Background work that has ended although it must not."""
 
@@ -82,6 +88,7 @@ class Gateway:
         while True:
             try:
                 await asyncio.to_thread(self.database.migrate)
+                await asyncio.to_thread(self.audit.prepare)
                 await asyncio.to_thread(first_admin, self.settings, self.database)
             except OperationalError as error:
                 log.warning("waiting for the database", error=type(error.orig).__name__)
@@ -113,7 +120,11 @@ def build(settings: Settings) -> Gateway:
     objects = open_objects(settings)
     link = Link(settings)
     secret = ServerSecret(settings, database)
+    doorkeeper = Doorkeeper(settings, database, secret)
     sessions = Sessions(settings, database, secret)
+    logins = Logins(settings, database, sessions)
+    login_limits = LoginLimits(settings.login_tries_per_min)
+    door = AccountsDoor(database, doorkeeper, logins, sessions, login_limits)
     catalogues = Catalogues(link)
     relay = Relay(database, link)
     judge = RuleJudge(database, catalogues, settings, relay.wake)
@@ -121,10 +132,11 @@ def build(settings: Settings) -> Gateway:
         settings=settings,
         database=database,
         secret=secret,
-        doorkeeper=Doorkeeper(settings, database, secret),
+        doorkeeper=doorkeeper,
         sessions=sessions,
-        logins=Logins(settings, database, sessions),
-        login_limits=LoginLimits(settings.login_tries_per_min),
+        logins=logins,
+        login_limits=login_limits,
+        audit=Audit(database, secret),
         objects=objects,
         link=link,
         catalogues=catalogues,
@@ -133,6 +145,7 @@ def build(settings: Settings) -> Gateway:
         probes=Probes(database, objects, open_pacs(settings)),
         rates=Rates(settings),
         watchers=_watchers(settings, database, judge),
+        door=door if settings.authentication == "accounts" else None,
     )
 
 

@@ -4,7 +4,7 @@ Sessions are synchronous; async code enters them in a thread. A transaction says
 write, so that SQLite takes its lock at the start instead of failing in the middle.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +63,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         self._writer = self._engine.execution_options(**{WRITES: True})
+        self.before_commit: Callable[[Session], None] = _nothing_more
+        """Called last in every transaction that writes."""
 
     @property
     def kind(self) -> str:
@@ -80,6 +82,7 @@ class Database:
         """One transaction: committed when the block ends, rolled back when it raises."""
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
+            self.before_commit(session)
 
     def ping(self) -> None:
         """Ask the database something. Raises ``sqlalchemy.exc.SQLAlchemyError``."""
@@ -96,6 +99,9 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def _nothing_more(_: Session) -> None: ...
 
 
 def alembic_config(connection: Connection) -> Config:

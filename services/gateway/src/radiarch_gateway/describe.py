@@ -40,6 +40,7 @@ TAGS: list[dict[str, Any]] = [
     {"name": "workflows", "description": "What planners offer."},
     {"name": "rules", "description": "Which studies are planned without being asked for."},
     {"name": "hooks", "description": "The watch over a PACS."},
+    {"name": "audit", "description": "Who did what to which study."},
     {"name": "info", "description": "This deployment."},
     {"name": "auth", "description": "Log in, and what belongs to your own account."},
     {"name": "accounts", "description": "Clinics, users and API keys, for administrators."},

@@ -28,7 +28,17 @@ class MissingError(RadiarchError):
 
 
 class UnauthorizedError(RadiarchError):
-    """Nobody known bears this credential."""
+    """Nobody known bears this credential.
+
+    Attributes
+    ----------
+    who
+        As ``Caller.id``, when the credential is somebody's and serves no more.
+    """
+
+    def __init__(self, detail: str, who: str | None = None) -> None:
+        super().__init__(detail)
+        self.who = who
 
 
 class CodeNeededError(UnauthorizedError):

@@ -84,6 +84,11 @@ def answer(
     return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
 
 
+def database_down() -> JSONResponse:
+    """The answer while the database is away."""
+    return answer(503, "The database is not reachable.", headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
 def install(app: FastAPI) -> None:
     """Have every error of this application answered as a problem."""
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -156,7 +161,7 @@ def _unavailable(_: Request, error: Exception) -> JSONResponse:
 
 def _database_down(_: Request, error: Exception) -> JSONResponse:
     log.warning("database is down", error=type(error).__name__)
-    return answer(503, "The database is not reachable.", headers={"Retry-After": str(RETRY_AFTER_S)})
+    return database_down()
 
 
 def _http(request: Request, error: Exception) -> JSONResponse:

@@ -9,6 +9,8 @@ from radiarch_common.errors import RadiarchError, RefusedError
 from radiarch_common.settings import Settings
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from radiarch_gateway.audit.ledger import Audit
+from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.db import Database
 
 DATABASE_FILE = "radiarch.db"
@@ -34,6 +36,7 @@ def opened() -> Generator[Database]:
         database = Database(url)
         try:
             database.migrate()
+            Audit(database, ServerSecret(Settings(), database)).prepare()
             yield database
         finally:
             database.close()

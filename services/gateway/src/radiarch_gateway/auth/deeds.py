@@ -1,11 +1,15 @@
-"""What is done to accounts and logins, told in one place and within the transaction that does it."""
+"""What is done to accounts and logins: into the audit log and the log, within the transaction that does it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Final
 
 from radiarch_common.telemetry import get_logger
 from sqlmodel import Session
+
+from radiarch_gateway.audit import ledger
+from radiarch_gateway.audit.act import Act, current
 
 log = get_logger(__name__)
 
@@ -37,6 +41,9 @@ class What(StrEnum):
     KEY_REVOKED = "key revoked"
 
 
+_REFUSALS: Final = frozenset({What.LOGIN_REFUSED, What.LOGIN_REVOKED})
+
+
 @dataclass(frozen=True)
 class Deed:
     """Who did what to whom.
@@ -57,6 +64,13 @@ class Deed:
 
 def note(session: Session, deed: Deed) -> None:
     """Write a deed down; ``session`` is the transaction that it belongs to."""
-    del session
+    kind, _, name = deed.about.partition(":")
+    act = current()
+    if act is not None and act.operation:  # of a guarded route, which is written down anyhow
+        act.about({f"{kind}_id": name})
+    else:
+        names = {kind: name} if name else {}
+        entry = Act(actor=deed.by, clinic_id=deed.clinic_id, action="E", operation=str(deed.what), names=names)
+        ledger.note(session, entry, HTTPStatus.UNAUTHORIZED if deed.what in _REFUSALS else None)
     if deed.by != COMMAND_LINE:  # which has no log
         log.info("account", what=str(deed.what), by=deed.by, about=deed.about, clinic_id=deed.clinic_id)

@@ -52,9 +52,9 @@ class Doorkeeper:
             user = session.get(UserRow, claims.user_id)
             clinic = session.get(ClinicRow, user.clinic_id) if user else None
         if login is None or login.user_id != claims.user_id or login.revoked_at or login.expires_at <= utc_now():
-            raise UnauthorizedError("This login has ended: log in again.")
+            raise UnauthorizedError("This login has ended: log in again.", f"user:{claims.user_id}")
         if user is None or clinic is None or not user.active or not clinic.active:
-            raise UnauthorizedError("This account is not active any more.")
+            raise UnauthorizedError("This account is not active any more.", f"user:{claims.user_id}")
         roles = frozenset(Role(role) for role in user.roles)
         return Caller(
             id=f"user:{user.id}",

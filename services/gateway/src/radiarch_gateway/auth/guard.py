@@ -10,10 +10,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from radiarch_common.errors import RadiarchError
 from starlette.concurrency import run_in_threadpool
 
+from radiarch_gateway.audit.act import Act, action_of, current
 from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.auth.scopes import Scope
-from radiarch_gateway.bootstrap import GatewayDep
-from radiarch_gateway.errors import ForbiddenError
+from radiarch_gateway.bootstrap import Gateway, GatewayDep
+from radiarch_gateway.errors import ForbiddenError, UnauthorizedError
 
 PUBLIC: Final = frozenset(
     {
@@ -28,9 +29,19 @@ PUBLIC: Final = frozenset(
         ("GET", "/openapi.json"),
         ("GET", "/asyncapi.json"),
         ("POST", "/api/v1/hooks/orthanc/{pacs}"),  # signed by a secret of its own; it wakes, and answers nothing
+        ("GET", "/login"),
+        ("POST", "/login"),
+        ("POST", "/logout"),
     }
 )
 """Method and path of what anybody may call. Nothing here tells of a plan or of a person."""
+
+ACCESS_COOKIE: Final = "radiarch_access"
+"""Holds the access token of somebody who logged in on the page."""
+_SAFE: Final = frozenset({"GET", "HEAD"})
+
+_SILENT: Final = frozenset({Scope.INFO, Scope.WORKFLOWS})
+"""What only these give tells nothing of a person or a study: the audit log does without it."""
 
 _BEARER = HTTPBearer(
     auto_error=False, description="An access token of `POST /auth/login`, a token of the OIDC issuer, or an API key."
@@ -49,12 +60,41 @@ async def _caller(
 ) -> Caller:
     found = getattr(request.state, "caller", None)
     if not isinstance(found, Caller):
-        found = await run_in_threadpool(gateway.doorkeeper.caller, bearer.credentials if bearer else None)
+        found = await run_in_threadpool(_enter, gateway, request, _credential(request, bearer))
         request.state.caller = found
         await gateway.rates.count(request.scope, "caller", found.id)
+    act = current()
+    if act is not None:
+        act.silent = _SILENT.issuperset(needed.scopes)
     missing = sorted(scope for scope in needed.scopes if not found.may(Scope(scope)))
     if missing:
         raise ForbiddenError(f"This needs {', '.join(missing)}{_why(found)}")
+    return found
+
+
+def _credential(request: Request, bearer: HTTPAuthorizationCredentials | None) -> str | None:
+    """The header's, whatever it holds; else the page's cookie, for what changes nothing: other sites cannot use it."""
+    if "Authorization" in request.headers or request.method not in _SAFE:
+        return bearer.credentials if bearer else None
+    return request.cookies.get(ACCESS_COOKIE)
+
+
+def _enter(gateway: Gateway, request: Request, credential: str | None) -> Caller:
+    """Find out who asks, and have it known what they do and to what."""
+    act = current() or Act()
+    ids = {name: str(value) for name, value in request.path_params.items()}
+    operation = f"{request.method} {request.scope['route'].path}"
+    act.action = action_of(request.method, of_something=bool(ids))
+    act.about({**request.query_params, **ids})
+    try:
+        found = gateway.doorkeeper.caller(credential)
+    except UnauthorizedError as error:
+        if error.who is not None:
+            act.actor, act.operation = error.who, operation
+        raise
+    act.actor, act.clinic_id, act.operation = found.id, found.clinic_id, operation
+    if ids and act.action != "R":
+        gateway.audit.find_study(act)
     return found
 
 
@@ -83,6 +123,7 @@ ArtifactsReader = Annotated[Caller, needs(Scope.ARTIFACTS_READ)]
 RulesReader = Annotated[Caller, needs(Scope.RULES_READ)]
 RulesWriter = Annotated[Caller, needs(Scope.RULES_WRITE)]
 RulesSigner = Annotated[Caller, needs(Scope.RULES_SIGN)]
+Auditor = Annotated[Caller, needs(Scope.AUDIT)]
 
 
 def routes_and_scopes(app: FastAPI) -> Iterator[tuple[str, str, frozenset[Scope]]]:

@@ -3,6 +3,7 @@
 from alembic import context
 
 from radiarch_gateway.artifacts.models import ArtifactRow
+from radiarch_gateway.audit.models import AuditRow
 from radiarch_gateway.auth.models import ApiKeyRow, ClinicRow, RefreshTokenRow, SecretRow, SessionRow, UserRow
 from radiarch_gateway.hooks.models import ChangedStudyRow, HeardHookRow, WatchRow
 from radiarch_gateway.jobs.models import JobRow
@@ -30,6 +31,7 @@ TABLES = (
     RuleSignatureRow,
     DecisionRow,
     AutoPlanRow,
+    AuditRow,
 )
 
 context.configure(

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
+from radiarch_gateway.audit.act import about
 from radiarch_gateway.auth.guard import JobsCanceller, PlansReader, PlansWriter
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.errors import FieldError, InvalidRequestError
@@ -51,6 +52,7 @@ async def create_plan(
     Every number that will be used is in the answer, with where it came from. What cannot be planned whatever
     the images show is refused here, field by field; what only the images can tell is refused by the job.
     """
+    about(study_instance_uid=request.study_instance_uid)
     accepted = await run_in_threadpool(_again, gateway, caller.clinic_id, idempotency_key, request)
     if accepted is None:
         order = Order(
@@ -63,6 +65,7 @@ async def create_plan(
         )
         accepted, _ = await run_in_threadpool(take, gateway.database, order, gateway.settings)
         gateway.relay.wake()
+    about(plan_id=accepted.id)
     response.headers["Location"] = accepted.url
     return accepted
 

@@ -15,6 +15,7 @@ from sqlmodel import Session, col, select
 
 from radiarch_gateway.artifacts.store import API, artifacts_of
 from radiarch_gateway.artifacts.store import view as artifact_view
+from radiarch_gateway.audit.act import about
 from radiarch_gateway.db import Database
 from radiarch_gateway.errors import ConflictError, MissingError
 from radiarch_gateway.jobs.models import JobRow
@@ -98,6 +99,7 @@ def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
         idempotency_key=order.idempotency_key,
         body_sha256=body_sha256(request),
     )
+    about(plan_id=row.id)
     deadline = now + timedelta(hours=settings.job_deadline_h)
     job = JobRow(id=row.id, created_at=now, updated_at=now, deadline=deadline, message=WAITING)
     session.add(row)

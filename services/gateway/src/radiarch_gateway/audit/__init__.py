@@ -1,0 +1,1 @@
+"""Who did what to which study: append-only, each entry chained to the one before."""

@@ -1,0 +1,155 @@
+"""The log's only writer."""
+
+import asyncio
+import hashlib
+import hmac
+from contextvars import Context
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from radiarch_common.messages import utc_now
+from sqlalchemy import event, text
+from sqlmodel import Session, col, select
+
+from radiarch_gateway.artifacts.models import ArtifactRow
+from radiarch_gateway.audit.act import Act, current, outcome_of
+from radiarch_gateway.audit.chain import Head, seal
+from radiarch_gateway.audit.models import AuditRow
+from radiarch_gateway.auth.secret import ServerSecret
+from radiarch_gateway.db import Database
+from radiarch_gateway.plans.models import PlanRow
+
+_LOCK: Final = 0x6175_6469
+_NOTED: Final = "audit"
+
+
+@dataclass
+class _Waiting:
+    act: Act
+    status: int | None
+    written: "asyncio.Future[None]"
+
+
+class Audit:
+    """Appends acts: in the transaction of what they changed, else before their answer leaves.
+
+    Entries are chained, so that one transaction at a time appends; requests that wait for their entry at the same
+    time share one.
+    """
+
+    def __init__(self, database: Database, secret: ServerSecret) -> None:
+        self._database = database
+        self._secret = secret
+        self._waiting: list[_Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
+        database.before_commit = self._before_commit
+
+    def prepare(self) -> None:
+        """Read the key of the hashes: within a transaction there is no second one to be had on SQLite."""
+        self._secret.key("audit")
+
+    def hashed(self, name: str) -> str:
+        """What the log calls something by: the same for the same name, and of no use without the server's secret."""
+        return hmac.digest(self._secret.key("audit"), name.encode(), hashlib.sha256).hex()
+
+    async def record(self, act: Act, status: int) -> None:
+        """Return when an act is in the log. Raises what the database raises."""
+        waiting = _Waiting(act, status, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._writing is None:
+            # A context of its own: the transaction is none of the act's.
+            self._writing = asyncio.create_task(self._write_waiting(), context=Context())
+        await waiting.written
+
+    def find_study(self, act: Act) -> None:
+        """Look up which study an act is about before it can remove what tells."""
+        with self._database.reading() as session:
+            act.study_instance_uid = act.study_instance_uid or _study_of(session, act)
+
+    async def _write_waiting(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            (failed,) = await asyncio.gather(asyncio.to_thread(self._write, batch), return_exceptions=True)
+            for one in batch:
+                if one.written.done():  # its client has gone
+                    continue
+                if failed is None:
+                    one.written.set_result(None)
+                else:
+                    one.written.set_exception(failed)
+        self._writing = None
+
+    def _write(self, batch: list[_Waiting]) -> None:
+        with self._database.writing() as session:
+            session.info[_NOTED] = [(one.act, one.status) for one in batch]
+
+    def _before_commit(self, session: Session) -> None:
+        noted: list[tuple[Act, int | None]] = session.info.pop(_NOTED, [])
+        act = current()
+        if act is not None and act.operation and not (act.written or act.silent):
+            noted.append((act, None))
+            event.listen(session, "after_commit", partial(_mark, act), once=True)
+        if noted:
+            self._append(session, noted)
+
+    def _append(self, session: Session, noted: list[tuple[Act, int | None]]) -> None:
+        """Last in a transaction, so that whoever holds the lock waits for nobody."""
+        session.flush()
+        if self._database.kind == "postgresql":
+            session.connection().execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        head = _head(session)
+        for act, status in noted:
+            row = self._row(session, act, status, head)
+            session.add(row)
+            head = Head(row.sequence, row.hash)
+
+    def _row(self, session: Session, act: Act, status: int | None, head: Head) -> AuditRow:
+        study = act.study_instance_uid or _study_of(session, act)
+        row = AuditRow(
+            sequence=head.sequence + 1,
+            at=utc_now(),
+            actor=act.actor,
+            clinic_id=act.clinic_id,
+            action=act.action,
+            operation=act.operation,
+            outcome=outcome_of(status),
+            status=status,
+            study=self.hashed(study) if study else None,
+            entities=[{"kind": kind, "hash": self.hashed(name)} for kind, name in sorted(act.names.items())],
+            previous_hash=head.hash,
+        )
+        row.hash = seal(row)
+        return row
+
+
+def note(session: Session, act: Act, status: int | None = None) -> None:
+    """Write down what no guarded route tells, such as a login.
+
+    Parameters
+    ----------
+    session
+        Of the transaction that the entry is committed or rolled back with; its database must have an ``Audit``.
+    status
+        HTTP status of the answer; ``None``: it succeeded.
+    """
+    session.info.setdefault(_NOTED, []).append((act, status))
+
+
+def _mark(act: Act, _: Session) -> None:
+    act.written = True
+
+
+def _head(session: Session) -> Head:
+    last = session.exec(select(AuditRow).order_by(col(AuditRow.sequence).desc()).limit(1)).one_or_none()
+    return Head(last.sequence, last.hash) if last else Head()
+
+
+def _study_of(session: Session, act: Act) -> str | None:
+    """The study of the plan or artifact that an act names, if it is of the actor's clinic."""
+    plan_id = act.names.get("plan")
+    if plan_id is None and "artifact" in act.names:
+        artifact = session.get(ArtifactRow, act.names["artifact"])
+        plan_id = artifact.job_id if artifact else None
+    plan = session.get(PlanRow, plan_id) if plan_id else None
+    return plan.study_instance_uid if plan and plan.clinic_id == act.clinic_id else None

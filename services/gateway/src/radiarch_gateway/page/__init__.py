@@ -1,0 +1,1 @@
+"""The page at ``/``: for people without a viewer."""

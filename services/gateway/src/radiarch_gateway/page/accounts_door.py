@@ -1,0 +1,61 @@
+"""The page's door to the accounts that are kept here."""
+
+from radiarch_common.messages import utc_now
+
+from radiarch_gateway.auth.deeds import Deed, What, note
+from radiarch_gateway.auth.doorkeeper import Doorkeeper
+from radiarch_gateway.auth.limits import LoginLimits
+from radiarch_gateway.auth.login import Logins
+from radiarch_gateway.auth.sessions import Sessions, Tokens, end_login
+from radiarch_gateway.db import Database
+from radiarch_gateway.errors import ForbiddenError, UnauthorizedError
+from radiarch_gateway.page.door import Entry
+
+OWN_PASSWORD_FIRST = "This password was given by somebody else: set one of your own first, with `radiarch login`."  # noqa: S105
+
+
+class AccountsDoor:
+    """Logs in as ``POST /auth/login`` does, by the same limits and locks."""
+
+    def __init__(
+        self, database: Database, doorkeeper: Doorkeeper, logins: Logins, sessions: Sessions, limits: LoginLimits
+    ) -> None:
+        self._database = database
+        self._doorkeeper = doorkeeper
+        self._logins = logins
+        self._sessions = sessions
+        self._limits = limits
+
+    def log_in(self, username: str, password: str, totp_code: str | None, client_ip: str) -> Entry:
+        """See ``Door``. Raises LimitedError too."""
+        self._limits.check(client_ip)
+        tokens = self._logins.log_in(username, password, totp_code)
+        if tokens.user.must_change_password:
+            raise UnauthorizedError(OWN_PASSWORD_FIRST)
+        return _entry(tokens)
+
+    def stay(self, refresh_token: str) -> Entry:
+        """See ``Door``."""
+        return _entry(self._sessions.refresh(refresh_token))
+
+    def log_out(self, access_token: str) -> None:
+        """See ``Door``."""
+        try:
+            caller = self._doorkeeper.caller(access_token)
+        except (UnauthorizedError, ForbiddenError):
+            return
+        if caller.session_id is None:
+            return
+        with self._database.writing() as session:
+            end_login(session, caller.session_id, "logged out")
+            note(session, Deed(What.LOGGED_OUT, caller.id, caller.id, caller.clinic_id))
+
+
+def _entry(tokens: Tokens) -> Entry:
+    left_s = (tokens.refresh_expires_at - utc_now()).total_seconds()
+    return Entry(
+        access_token=tokens.access,
+        expires_in_s=tokens.expires_in_s,
+        refresh_token=tokens.refresh,
+        refresh_expires_in_s=max(0, int(left_s)),
+    )
