@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from radiarch_gateway.accounts.first_admin import first_admin
 from radiarch_gateway.aggregate import Aggregator
+from radiarch_gateway.artifacts.verified import Verified
 from radiarch_gateway.auth.doorkeeper import Doorkeeper
 from radiarch_gateway.auth.limits import LoginLimits
 from radiarch_gateway.auth.login import Logins
@@ -23,9 +24,12 @@ from radiarch_gateway.auth.sessions import Sessions
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
 from radiarch_gateway.edge.rates import Rates
+from radiarch_gateway.erasures.eraser import Eraser
 from radiarch_gateway.hooks.orthanc import Orthanc
 from radiarch_gateway.hooks.store import WatchStore
 from radiarch_gateway.hooks.watcher import Watcher
+from radiarch_gateway.housekeeping.housekeeper import Housekeeper
+from radiarch_gateway.housekeeping.sweeper import Sweeper
 from radiarch_gateway.info.probes import Probes
 from radiarch_gateway.outbox import Relay
 from radiarch_gateway.rules.judge import RuleJudge
@@ -54,9 +58,11 @@ class Gateway:
     relay: Relay
     aggregator: Aggregator
     probes: Probes
+    housekeeper: Housekeeper
     rates: Rates
     watchers: dict[str, Watcher]
     """By the name of the PACS that is watched."""
+    verified: Verified = field(default_factory=Verified)
     dead: list[str] = field(default_factory=list[str])
     """Background work that has ended although it must not."""
 
@@ -69,6 +75,7 @@ class Gateway:
             self._start("relay", self.relay.run()),
             self._start("aggregator", self.aggregator.run()),
             *(self._start(f"watch over {name}", watcher.run()) for name, watcher in self.watchers.items()),
+            self._start("housekeeper", self.housekeeper.run()),
         ]
         try:
             yield
@@ -115,6 +122,7 @@ def build(settings: Settings) -> Gateway:
     secret = ServerSecret(settings, database)
     sessions = Sessions(settings, database, secret)
     catalogues = Catalogues(link)
+    pacs = open_pacs(settings)
     relay = Relay(database, link)
     judge = RuleJudge(database, catalogues, settings, relay.wake)
     return Gateway(
@@ -130,9 +138,14 @@ def build(settings: Settings) -> Gateway:
         catalogues=catalogues,
         relay=relay,
         aggregator=Aggregator(database, link),
-        probes=Probes(database, objects, open_pacs(settings)),
+        probes=Probes(database, objects, pacs),
         rates=Rates(settings),
         watchers=_watchers(settings, database, judge),
+        housekeeper=Housekeeper(
+            database,
+            Eraser(settings, database, objects, pacs, link, relay),
+            Sweeper(settings, database, objects),
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from radiarch_common.cache_keys import key_of, mark_of
+from radiarch_common.cache_keys import MARKS, erase_work, key_of
 from radiarch_common.errors import UnavailableError
 from radiarch_common.objects import FolderStore, ObjectStore, S3Store
 from radiarch_common.settings import Settings
@@ -131,3 +131,21 @@ def test_a_store_that_is_down_makes_the_plan_wait() -> None:
     for attempt in attempts:
         with pytest.raises(UnavailableError):
             attempt()
+
+
+def test_work_is_erased_with_the_case_it_was_computed_for(objects: FolderStore) -> None:
+    """Fails when work of an erased case stays, when another's goes, or when work of nobody knows which case stays."""
+    other = "d" * 64
+    BlockCache(objects, CASE).put(DIGESTS[0], ARRAYS)
+    BlockCache(objects, other).put(DIGESTS[1], ARRAYS)
+    objects.put(key_of(DIGESTS[2]), packed(ARRAYS))  # from before there were marks
+    assert erase_work(objects, [CASE]) == 2
+    assert there(objects) == [DIGESTS[1]]
+    assert list(objects.keys(MARKS)) == [f"{MARKS}{other}/{DIGESTS[1]}"]
+
+
+def test_a_mark_goes_with_its_work(objects: FolderStore) -> None:
+    """Fails when marks of trimmed entries pile up."""
+    BlockCache(objects, CASE).put(DIGESTS[0], ARRAYS)
+    trim(objects, 0)
+    assert not list(objects.keys(""))

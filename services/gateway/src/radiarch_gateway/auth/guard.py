@@ -22,6 +22,7 @@ PUBLIC: Final = frozenset(
         ("GET", "/health/planning"),
         ("POST", "/api/v1/auth/login"),
         ("POST", "/api/v1/auth/refresh"),
+        ("GET", "/api/v1/artifacts/{artifact_id}/file"),
         ("GET", "/docs"),
         ("GET", "/docs/oauth2-redirect"),
         ("GET", "/redoc"),
@@ -30,7 +31,7 @@ PUBLIC: Final = frozenset(
         ("POST", "/api/v1/hooks/orthanc/{pacs}"),  # signed by a secret of its own; it wakes, and answers nothing
     }
 )
-"""Method and path of what anybody may call. Nothing here tells of a plan or of a person."""
+"""Method and path of what anybody may call. Nothing tells of a plan or a person, but a signed link."""
 
 _BEARER = HTTPBearer(
     auto_error=False, description="An access token of `POST /auth/login`, a token of the OIDC issuer, or an API key."
@@ -79,6 +80,7 @@ JobsReader = Annotated[Caller, needs(Scope.JOBS_READ)]
 JobsCanceller = Annotated[Caller, needs(Scope.JOBS_CANCEL)]
 Self = Annotated[Caller, needs(Scope.SELF)]
 AccountsAdmin = Annotated[Caller, needs(Scope.ACCOUNTS)]
+Eraser = Annotated[Caller, needs(Scope.ERASE)]
 ArtifactsReader = Annotated[Caller, needs(Scope.ARTIFACTS_READ)]
 RulesReader = Annotated[Caller, needs(Scope.RULES_READ)]
 RulesWriter = Annotated[Caller, needs(Scope.RULES_WRITE)]
