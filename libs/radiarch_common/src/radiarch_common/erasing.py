@@ -15,9 +15,8 @@ _SUBJECTS: Final = (
     (JOBS, "jobs.*.{job}"),
     (DLQ, "dlq.*.{job}"),
     (EVENTS, "events.{job}.*.*"),
-    (f"KV_{CANCEL}", f"$KV.{CANCEL}.{{job}}"),
-    (f"KV_{CLAIMS}", f"$KV.{CLAIMS}.*.{{job}}"),
 )
+_BUCKETS: Final = ((CANCEL, "{job}"), (CLAIMS, "*.{job}"))
 
 
 async def is_quiet(bus: Bus, job_id: str, *, force: bool = False) -> bool:
@@ -52,6 +51,9 @@ async def erase_messages(bus: Bus, job_id: str) -> int:
             if message.subject != event_subject(tombstone):
                 await bus.erase(stream, message.seq or 0)
                 erased += 1
+    for bucket, key in _BUCKETS:
+        # A bucket allows no overwriting; what it holds of a job are counts, and reasons that name no patient.
+        await bus.js.purge_stream(f"KV_{bucket}", subject=f"$KV.{bucket}.{key.format(job=job_id)}")
     return erased
 
 
