@@ -16,12 +16,16 @@ from radiarch_common.messages import ImportStudy, utc_now
 from radiarch_common.objects import FolderStore
 from radiarch_common.settings import FolderPacsSettings, Settings, WebPacsSettings
 from radiarch_common.topology import CLAIMS, EVENTS, JOBS, job_subject
+from radiarch_gateway.admin.commands import app as admin
 from radiarch_gateway.app import create_app
 from radiarch_gateway.auth.models import ClinicRow
+from radiarch_gateway.db import Database
 from radiarch_gateway.erasures.models import ErasureRow
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
+from sqlmodel import select
+from typer.testing import CliRunner
 
 V1 = "/api/v1"
 STUDY = "1.2.3.4.987654321987654321"
@@ -219,3 +223,19 @@ async def test_what_cannot_be_done_is_refused(settings: Settings, stage_hand: St
                 answer = await client.post("/erasures", json=what)
                 assert answer.status_code == status, what
             assert (await client.get("/erasures/nothing")).status_code == 404
+
+
+def test_the_command_asks_for_an_erasure(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a gateway that does it, the command says so; fails when it asks for another, or names the patient."""
+    database = Database(settings.database_url)
+    database.migrate()
+    monkeypatch.setenv("RADIARCH_DATABASE_URL", settings.database_url)
+    said = CliRunner().invoke(admin, ["erase", "--patient", "--wait", "0"], input="planted\n")
+    assert said.exit_code == 1, said.output
+    assert "Not done yet" in said.output
+    with database.reading() as session:
+        row = session.exec(select(ErasureRow)).one()
+    assert (row.what, row.subject, row.state, row.pacs) == ("patient", "planted", "requested", False)
+    assert CliRunner().invoke(admin, ["erase"]).exit_code == 2
+    assert CliRunner().invoke(admin, ["erase", "--plan", "nothing"]).exit_code == 1
+    database.close()

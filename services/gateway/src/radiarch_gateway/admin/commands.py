@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from radiarch_gateway.admin.clinics import register as register_clinics
+from radiarch_gateway.admin.erasures import register as register_erasures
 from radiarch_gateway.admin.keys import register as register_keys
 from radiarch_gateway.admin.place import choose
 from radiarch_gateway.admin.users import register as register_users
@@ -28,5 +29,5 @@ def main(
     choose(data)
 
 
-for register in (register_users, register_clinics, register_keys):
+for register in (register_users, register_clinics, register_keys, register_erasures):
     register(app)

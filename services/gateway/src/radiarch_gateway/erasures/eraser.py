@@ -25,7 +25,15 @@ from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
 from radiarch_gateway.erasures.cases import erase_cases, known_case, known_cases
 from radiarch_gateway.erasures.models import ErasureRow, ErasureState, Kind
-from radiarch_gateway.erasures.store import TABLES, KnownCase, erase_rows, is_referred_to, next_erasures, plans_by
+from radiarch_gateway.erasures.store import (
+    TABLES,
+    KnownCase,
+    erase_decisions,
+    erase_rows,
+    is_referred_to,
+    next_erasures,
+    plans_by,
+)
 from radiarch_gateway.errors import ConflictError, MissingError
 from radiarch_gateway.jobs.models import JobRow, JobState
 from radiarch_gateway.jobs.store import cancel
@@ -96,6 +104,7 @@ class Eraser:
             studies = [row.subject or ""] if row.what == Kind.STUDY else [case.study_instance_uid for case in cases]
             row.plan_ids = plans_by(session, row, studies)
             row.case_keys = [case.key for case in cases]
+            erase_decisions(session, row.clinic_id, row.plan_ids, [] if row.what == Kind.PLAN else studies)
             session.add(row)
             return row.plan_ids
 

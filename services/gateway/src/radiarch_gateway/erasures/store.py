@@ -15,8 +15,9 @@ from radiarch_gateway.jobs.models import JobRow, JobState
 from radiarch_gateway.mailbox import InboxRow, OutboxRow
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_gateway.plans.store import new_id, plan
+from radiarch_gateway.rules.models import DecisionRow
 
-TABLES = ("plans", "jobs", "artifacts", "outbox", "inbox", "erasures")
+TABLES = ("plans", "jobs", "artifacts", "outbox", "inbox", "rule_decisions", "erasures")
 """Those that held something of what is erased."""
 BY_RETENTION = "retention"
 """Who asks for the erasure of plans that are too old."""
@@ -98,6 +99,12 @@ def plans_by(session: Session, row: ErasureRow, studies: Sequence[str]) -> list[
         col(PlanRow.id) == row.subject if row.what == Kind.PLAN else col(PlanRow.study_instance_uid).in_(studies)
     )
     return list(session.exec(select(PlanRow.id).where(PlanRow.clinic_id == row.clinic_id, wanted)).all())
+
+
+def erase_decisions(session: Session, clinic_id: str, plan_ids: Sequence[str], studies: Sequence[str]) -> None:
+    """What rules decided about these plans and studies. The content they planned stays noted, lest it come again."""
+    about = or_(col(DecisionRow.plan_id).in_(plan_ids), col(DecisionRow.study_instance_uid).in_(studies))
+    session.exec(delete(DecisionRow).where(col(DecisionRow.clinic_id) == clinic_id, about))
 
 
 def is_referred_to(session: Session, case: KnownCase, besides: Sequence[str]) -> bool:
