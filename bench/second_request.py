@@ -24,6 +24,7 @@ COLUMNS = ("wall_s", "processes", "block_processes", "batch_processes", "cache_m
 
 def planned(folder: Path, case_key: str, angles: tuple[float, ...], options: argparse.Namespace) -> dict[str, Any]:
     """One plan with a cache in the object store of ``folder``."""
+    from radiarch_common.cache_keys import PREFIX
     from radiarch_common.case import load_case
     from radiarch_common.objects import FolderStore
     from radiarch_common.plans import PlanSpec, ResolvedPlan
@@ -31,7 +32,7 @@ def planned(folder: Path, case_key: str, angles: tuple[float, ...], options: arg
     from radiarch_common.telemetry import configure_logging
     from radiarch_common.watch import QuietWatch
     from radiarch_planner.catalogue import build_catalogue, find_calibration, find_machine
-    from radiarch_planner.engines.cache import PREFIX, open_cache
+    from radiarch_planner.engines.cache import open_cache
     from radiarch_planner.engines.mcsquare import McsquareEngine
     from radiarch_planner.plan import make_plan
     from radiarch_testkit.counted_engine import CountedEngine
@@ -77,9 +78,10 @@ def planned(folder: Path, case_key: str, angles: tuple[float, ...], options: arg
     McsquareEngine(settings, find_machine(machine.pinned), tables).cost(QuietWatch())  # tested once on a machine
     counted.started()
     start = time.monotonic()
-    with open_cache(objects, settings) as cache:
+    case = load_case(objects, case_key)
+    with open_cache(objects, settings, case.sha256) as cache:
         engine = McsquareEngine(settings, find_machine(machine.pinned), tables, cache=cache)
-        draft = make_plan(load_case(objects, case_key), request, engine, tables, QuietWatch())
+        draft = make_plan(case, request, engine, tables, QuietWatch())
     wall_s = time.monotonic() - start
     started = counted.started()
     return {

@@ -93,3 +93,28 @@ def test_a_store_that_is_down_is_unavailable_not_missing() -> None:
     for attempt in attempts:
         with pytest.raises(UnavailableError, match="object store"):
             attempt()
+
+
+def test_a_part_is_read_without_the_rest(objects: ObjectStore) -> None:
+    """Fails when a bound is off, a part is not cut into chunks, or a missing object is told too late."""
+    data = bytes(range(256)) * 10_000
+    objects.put("a/b", data)
+    assert b"".join(objects.read("a/b")) == data
+    assert b"".join(objects.read("a/b", 1000, 2_000_000)) == data[1000:2_001_000]
+    assert b"".join(objects.read("a/b", len(data) - 3)) == data[-3:]
+    assert b"".join(objects.read("a/b", 5, 0)) == b""
+    assert max(len(chunk) for chunk in objects.read("a/b")) < len(data)
+    assert objects.entry("a/b").size_bytes == len(data)
+    with pytest.raises(ObjectMissingError):
+        objects.read("a/c")
+    with pytest.raises(ObjectMissingError):
+        objects.entry("a/c")
+
+
+def test_all_below_a_folder_goes_and_nothing_beside_it(objects: ObjectStore) -> None:
+    """Fails when a key with the same beginning goes too, or an inner one stays."""
+    for key in ("r/1/a", "r/1/b/c", "r/10/a", "r/2"):
+        objects.put(key, b"x")
+    objects.delete_below("r/1")
+    objects.delete_below("r/nothing")
+    assert list(objects.keys("")) == ["r/10/a", "r/2"]

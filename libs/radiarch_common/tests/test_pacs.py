@@ -79,6 +79,16 @@ def test_what_was_stored_is_listed_and_comes_back(pacs: Pacs) -> None:
     assert str(one.PatientName) == "Somebody^Secret"
 
 
+def test_what_is_removed_is_gone_and_nothing_else(pacs: Pacs) -> None:
+    """Fails when another instance of the series goes too, or one that is not there is an error."""
+    pacs.store([image(n) for n in (1, 2, 3)])
+    uids = [str(image(n).SOPInstanceUID) for n in (1, 2, 3)]
+    assert pacs.can_remove
+    for _ in range(2):
+        pacs.remove([uids[0], uids[2], "1.2.3.4.5"])
+        assert [ref.sop_instance_uid for ref in pacs.instances(STUDY)] == [uids[1]]
+
+
 def test_implicit_vr_comes_back(pacs: Pacs) -> None:
     """The default transfer syntax of DICOM, in which most structure sets are written."""
     stored = image(1, syntax=ImplicitVRLittleEndian)

@@ -11,13 +11,15 @@ import httpx
 import pytest
 from alembic import command
 from radiarch_common.catalogue import Catalogue
+from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
 from radiarch_gateway.app import create_app
+from radiarch_gateway.auth.models import SecretRow
 from radiarch_gateway.db import Database, alembic_config
 from radiarch_testkit.databases import Databases
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 from sqlalchemy import Connection, create_engine, inspect
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, delete, select
 
 MANY = 12
 
@@ -143,3 +145,28 @@ def _connection(url: str) -> Generator[Connection]:
     with engine.connect() as connection:
         yield connection
     engine.dispose()
+
+
+def test_what_was_deleted_is_in_no_file_of_the_database(database_url: str) -> None:
+    """Fails when deleted rows stay in SQLite's pages or its log, or Postgres does not take the statement."""
+    planted = "planted-" + "x" * 40
+    database = Database(database_url)
+    database.migrate()
+    with database.writing() as session:
+        for number in range(50):
+            session.add(SecretRow(name=f"{number}", value=planted, created_at=utc_now()))
+    if database.kind == "sqlite":
+        assert _holds(database_url, planted)
+    with database.writing() as session:
+        session.exec(delete(SecretRow))
+    database.scrub(["secrets"])
+    if database.kind == "sqlite":
+        assert not _holds(database_url, planted)
+    with database.reading() as session:
+        assert session.exec(select(SecretRow)).first() is None
+    database.close()
+
+
+def _holds(database_url: str, word: str) -> bool:
+    folder = Path(database_url.removeprefix("sqlite:///")).parent
+    return any(word.encode() in path.read_bytes() for path in folder.iterdir())

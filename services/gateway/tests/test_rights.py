@@ -34,6 +34,7 @@ ALLOWED = {
     ("GET", f"{V1}/jobs/{{job_id}}"): EVERYBODY,
     ("POST", f"{V1}/jobs/{{job_id}}/cancel"): PLANNERS,
     ("GET", f"{V1}/jobs/{{job_id}}/events"): EVERYBODY,
+    ("GET", f"{V1}/plans/{{plan_id}}/artifacts"): EVERYBODY,
     ("GET", f"{V1}/artifacts/{{artifact_id}}"): EVERYBODY,
     ("GET", f"{V1}/auth/me"): EVERYBODY,
     ("POST", f"{V1}/auth/logout"): EVERYBODY,
@@ -69,6 +70,9 @@ ALLOWED = {
     ("GET", f"{V1}/audit"): "admin",
     ("GET", f"{V1}/audit/export"): "admin",
     ("GET", f"{V1}/audit/check"): "admin",
+    ("POST", f"{V1}/artifacts/{{artifact_id}}/link"): EVERYBODY,
+    ("POST", f"{V1}/erasures"): "admin",
+    ("GET", f"{V1}/erasures/{{erasure_id}}"): "admin",
 }
 """The roles that may call a route; everybody else gets 403, and whoever does not log in gets 401."""
 

@@ -51,6 +51,15 @@ class Pacs(Protocol):
         """DICOMweb URL of an instance as users reach it; ``None`` when there is none (a folder)."""
         ...
 
+    @property
+    def can_remove(self) -> bool:
+        """Whether ``remove`` is possible here; DICOMweb alone knows no removal."""
+        ...
+
+    def remove(self, sop_instance_uids: Sequence[str]) -> None:
+        """Remove instances for good; one that is not there does not matter. Only where ``can_remove``."""
+        ...
+
     def ping(self) -> None:
         """Raise UnavailableError when the archive does not answer."""
         ...

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from radiarch_common.bus import BUS_ERRORS, die
 from radiarch_common.claims import Claim, ClaimLostError, Claims
-from radiarch_common.delivery import Delivery, dead_letter, run_named
+from radiarch_common.delivery import Delivery, dead_letter, end, keys_named, run_named
 from radiarch_common.errors import RefusedError, StoppedError, UnavailableError
 from radiarch_common.messages import (
     Cancelled,
@@ -85,7 +85,7 @@ class Attempt:
             return self._event(Finished, timings=said.timings, artifacts=said.artifacts)
         waiting = await bus.waiting_job(gives, job.job_id)
         run = run_named(waiting) if waiting is not None else await self._claims.run_of(gives, job.job_id)
-        return self._event(Finished) if run >= job.run else None
+        return self._event(Finished, outputs=keys_named(waiting or b"")) if run >= job.run else None
 
     async def see_through(self) -> None:
         """Do the work under the pulse, and end the attempt."""
@@ -148,8 +148,10 @@ class Attempt:
     async def _commit(self, outcome: Outcome) -> None:
         """Publish what was made. From the first publish on, it exists."""
         timings = {part: round(seconds, 3) for part, seconds in self.run.timings.items()}
-        artifacts = () if isinstance(outcome, JobMessage) else tuple(outcome)
-        finished = self._event(Finished, timings=timings, artifacts=artifacts)
+        if isinstance(outcome, JobMessage):
+            finished = self._event(Finished, timings=timings, outputs=outcome.object_keys)
+        else:
+            finished = self._event(Finished, timings=timings, artifacts=tuple(outcome))
         try:
             await self._patiently(lambda: self._publish(outcome, finished))
         except StoppedError:
@@ -235,7 +237,7 @@ class Attempt:
 
     async def _close(self) -> None:
         await self._patiently(lambda: self._claims.end(self._claim, done=True))
-        await self._message.ack_sync(timeout=5)
+        await end(self._near.bus, self._message)
 
     async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """Take a step that may be taken again, until the bus answers or this worker is draining."""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from radiarch_common.attempt import Attempt
 from radiarch_common.bus import BUS_ERRORS
 from radiarch_common.claims import ClaimLostError, ClaimOverError, Claims
-from radiarch_common.delivery import Delivery, end_unreadable
+from radiarch_common.delivery import Delivery, end, end_unreadable
 from radiarch_common.messages import JobMessage
 from radiarch_common.stage_plan import Neighbours, StagePlan
 from radiarch_common.telemetry import get_logger
@@ -46,7 +46,7 @@ class Attempts:
             await self._handle(message)
         except ClaimOverError as error:
             log.info("nothing to do", why=str(error))
-            await _quietly(message.ack_sync)
+            await _quietly(lambda: end(self._near.bus, message))
         except ClaimLostError as error:
             log.info("not ours", why=str(error))
         except BUS_ERRORS as error:

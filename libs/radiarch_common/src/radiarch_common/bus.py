@@ -10,7 +10,7 @@ import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.errors import KeyNotFoundError, NotFoundError
+from nats.js.errors import KeyNotFoundError, NotFoundError, ServerError
 from nats.js.kv import KeyValue
 
 from radiarch_common.messages import EVENT, Event, JobMessage, StageName
@@ -113,6 +113,21 @@ class Bus:
         try:
             await (await self.bucket(CANCEL)).get(job_id)
         except KeyNotFoundError:
+            return False
+        return True
+
+    async def erase(self, stream: str, sequence: int) -> None:
+        """Overwrite a stored message on the disk and remove it; nothing happens when it is not there."""
+        try:
+            await self.js.delete_msg(stream, sequence)  # unlike a purge or an ack, this writes over the bytes
+        except ServerError:  # the server has no error of its own for a message that is gone
+            if await self._holds(stream, sequence):
+                raise
+
+    async def _holds(self, stream: str, sequence: int) -> bool:
+        try:
+            await self.js.get_msg(stream, seq=sequence)
+        except NotFoundError:
             return False
         return True
 

@@ -5,6 +5,7 @@ the start is a fencing token: while it stands, the job is ours. Attempts that st
 crashes. Waiting for a neighbour and a drained worker end an attempt without counting against the job.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from nats.js.errors import BadRequestError, KeyNotFoundError, KeyWrongLastSequenceError
@@ -148,6 +149,22 @@ class Claims:
         except ClaimLostError:
             return None
         return entry
+
+    async def fence(self, stage: StageName, job_id: str, run: int) -> None:
+        """End a run whoever works on it: no worker may begin it any more, and one that has it may not commit."""
+        key = f"{stage}.{job_id}"
+        while True:
+            found, revision = await self._read(key)
+            if found is not None and (found.run > run or (found.run == run and found.done)):
+                return
+            entry = found if found is not None and found.run == run else ClaimEntry(run=run)
+            with suppress(ClaimLostError):
+                await self._write(key, entry.model_copy(update={"done": True, "reason": CANCELLED}), revision)
+
+    async def is_done(self, stage: StageName, job_id: str, run: int) -> bool:
+        """Whether nobody works on a run, and nobody will."""
+        found, _ = await self._read(f"{stage}.{job_id}")
+        return found is not None and (found.run > run or (found.run == run and found.done))
 
     async def _read(self, key: str) -> tuple[ClaimEntry | None, int]:
         try:

@@ -3,11 +3,13 @@
 import hashlib
 from typing import Protocol
 
+from nats.aio.msg import Msg
 from pydantic import BaseModel, Field, ValidationError
 
 from radiarch_common.bus import Bus
 from radiarch_common.messages import DeadLetter, Failed, StageName, utc_now
 from radiarch_common.telemetry import get_logger
+from radiarch_common.topology import JOBS
 
 log = get_logger(__name__)
 
@@ -18,6 +20,11 @@ class Delivery(Protocol):
     subject: str
     reply: str
     data: bytes
+
+    @property
+    def metadata(self) -> Msg.Metadata:
+        """Where it lies in its stream."""
+        ...
 
     async def ack_sync(self, timeout: float = 1) -> object:  # noqa: ASYNC109 - nats-py's signature
         """Done with it; returns when the server knows."""
@@ -38,12 +45,33 @@ class _Named(BaseModel):
     run: int = Field(ge=1)
 
 
+class _Keys(BaseModel):
+    """What a job may name in the object store."""
+
+    case_key: str | None = None
+    result_key: str | None = None
+
+
 def run_named(data: bytes) -> int:
     """The run that a job's message names, whatever else it holds; 1 when it names none."""
     try:
         return _Named.model_validate_json(data).run
     except ValidationError:
         return 1
+
+
+def keys_named(data: bytes) -> dict[str, str]:
+    """As ``JobMessage.object_keys``, of a message of any stage."""
+    try:
+        return _Keys.model_validate_json(data).model_dump(exclude_none=True)
+    except ValidationError:
+        return {}
+
+
+async def end(bus: Bus, message: Delivery) -> None:
+    """Done with a job's message: its bytes are overwritten first, since an ack alone leaves them in the file."""
+    await bus.erase(JOBS, message.metadata.sequence.stream)
+    await message.ack_sync(timeout=5)
 
 
 def dead_letter(stage: StageName, message: Delivery, reason: str, detail: str) -> bytes:
@@ -72,6 +100,7 @@ async def end_unreadable(bus: Bus, stage: StageName, message: Delivery, error: V
     event = _failure(stage, job_id, run_named(message.data), reason)
     if event is not None:
         await bus.send_event(event, f"{job_id}:{event.run}:{stage}:unreadable:{digest}")
+    await bus.erase(JOBS, message.metadata.sequence.stream)
     await message.term()
 
 

@@ -47,6 +47,11 @@ class JobMessage(Model):
         shared = {name: getattr(job, name) for name in JobMessage.model_fields if name != "version"}
         return cls.model_validate({**shared, **own})
 
+    @property
+    def object_keys(self) -> dict[str, str]:
+        """What this job names in the object store, by field."""
+        return self.model_dump(include={"case_key", "result_key"})
+
 
 class ImportStudy(JobMessage):
     """Make a case of one study and one structure set."""
@@ -191,7 +196,7 @@ class Finished(EventMessage):
 
     kind: Literal["finished"] = "finished"
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds of each part of the stage.")
-    outputs: dict[str, str] = Field(default_factory=dict, description="Object keys by name.")
+    outputs: dict[str, str] = Field(default_factory=dict, description="Object keys that the next stage was handed.")
     artifacts: tuple[Artifact, ...] = ()
 
 

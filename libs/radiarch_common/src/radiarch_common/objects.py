@@ -7,6 +7,7 @@ changed afterwards: what it holds is known by its key.
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from io import BytesIO
 from pathlib import Path
 from stat import S_ISREG
 from time import time
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import urllib3
 from minio import Minio
 from minio.commonconfig import REPLACE, CopySource
 from minio.error import MinioException, S3Error
+from urllib3.response import BaseHTTPResponse
 
 from radiarch_common.errors import UnavailableError
 from radiarch_common.files import PART_PREFIX, write_whole
@@ -32,6 +34,9 @@ _KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"
 class ObjectMissingError(KeyError):
     """No object has this key."""
 
+
+CHUNK_BYTES = 1 << 20
+"""What a reader of a part holds at once."""
 
 TOUCH_AFTER_S = 3600.0
 """An object used within the last hour is not marked again: a mark is a request, and which hour it was is enough."""
@@ -57,6 +62,18 @@ class ObjectStore(Protocol):
         """The object's bytes. Raises ObjectMissingError, UnavailableError."""
         ...
 
+    def read(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """A part of the object, from byte ``start`` on, in chunks; ``None``: all the rest.
+
+        Raises ObjectMissingError, UnavailableError; these two before the first chunk is asked for, the latter in
+        between too.
+        """
+        ...
+
+    def entry(self, key: str) -> ObjectEntry:
+        """What the store tells about one object. Raises ObjectMissingError, UnavailableError."""
+        ...
+
     def exists(self, key: str) -> bool:
         """Whether the object is there. Raises UnavailableError."""
         ...
@@ -78,6 +95,17 @@ class ObjectStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove the object; nothing happens when it is not there. Raises UnavailableError."""
+        ...
+
+    def delete_below(self, folder: str) -> None:
+        """Remove every object whose key starts with ``folder/``, half-written ones included.
+
+        Nobody may be writing there. Raises UnavailableError.
+        """
+        ...
+
+    def tidy(self, before: datetime) -> int:
+        """Remove what a killed process had half written before a time; how many pieces. Raises UnavailableError."""
         ...
 
 
@@ -105,6 +133,22 @@ class FolderStore:
             return (self._folder / _checked(key)).read_bytes()
         except FileNotFoundError:
             raise ObjectMissingError(key) from None
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """See ``ObjectStore.read``."""
+        try:
+            file = (self._folder / _checked(key)).open("rb")
+        except FileNotFoundError:
+            raise ObjectMissingError(key) from None
+        return _chunks(file, start, length)
+
+    def entry(self, key: str) -> ObjectEntry:
+        """See ``ObjectStore.entry``."""
+        try:
+            seen = (self._folder / _checked(key)).stat()
+        except FileNotFoundError:
+            raise ObjectMissingError(key) from None
+        return ObjectEntry(key, seen.st_size, datetime.fromtimestamp(seen.st_mtime, UTC))
 
     def exists(self, key: str) -> bool:
         """See ``ObjectStore.exists``."""
@@ -139,6 +183,30 @@ class FolderStore:
         """See ``ObjectStore.delete``."""
         (self._folder / _checked(key)).unlink(missing_ok=True)
 
+    def delete_below(self, folder: str) -> None:
+        """See ``ObjectStore.delete_below``."""
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._folder / _checked(folder))
+
+    def tidy(self, before: datetime) -> int:
+        """See ``ObjectStore.tidy``."""
+        removed = 0
+        for path in self._folder.rglob(f"{PART_PREFIX}*"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before.timestamp():
+                    path.unlink()
+                    removed += 1
+        return removed
+
+
+def _chunks(file: BinaryIO, start: int, length: int | None) -> Iterator[bytes]:
+    with file:
+        file.seek(start)
+        left = length
+        while chunk := file.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left)):
+            left = None if left is None else left - len(chunk)
+            yield chunk
+
 
 class S3Store:
     """Objects in one bucket of any S3; the bucket is made when it is missing."""
@@ -172,6 +240,20 @@ class S3Store:
             finally:
                 response.close()
                 response.release_conn()
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """See ``ObjectStore.read``."""
+        if length == 0:  # to the SDK, no length is all the rest
+            return iter(())
+        with _s3_errors(_checked(key)):
+            response = self._ready().get_object(self._bucket, key, offset=start, length=length or 0)
+        return _received(key, response)
+
+    def entry(self, key: str) -> ObjectEntry:
+        """See ``ObjectStore.entry``."""
+        with _s3_errors(_checked(key)):
+            seen = self._ready().stat_object(self._bucket, key)
+        return ObjectEntry(key, seen.size or 0, seen.last_modified or datetime.fromtimestamp(0, UTC))
 
     def exists(self, key: str) -> bool:
         """See ``ObjectStore.exists``."""
@@ -214,6 +296,25 @@ class S3Store:
         """See ``ObjectStore.delete``."""
         with _s3_errors(_checked(key)):
             self._ready().remove_object(self._bucket, key)
+
+    def delete_below(self, folder: str) -> None:
+        """See ``ObjectStore.delete_below``; parts of a cut-off upload are the server's to remove."""
+        for key in self.keys(f"{_checked(folder)}/"):
+            self.delete(key)
+
+    def tidy(self, before: datetime) -> int:
+        """See ``ObjectStore.tidy``; a server of S3 does it by a rule of its own."""
+        del before
+        return 0
+
+
+def _received(key: str, response: BaseHTTPResponse) -> Iterator[bytes]:
+    try:
+        with _s3_errors(key):
+            yield from response.stream(CHUNK_BYTES)
+    finally:
+        response.close()
+        response.release_conn()
 
 
 class _s3_errors:  # noqa: N801 - a context manager reads like a function

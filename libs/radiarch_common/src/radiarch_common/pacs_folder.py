@@ -96,6 +96,22 @@ class FolderPacs:
         del study_instance_uid, series_instance_uid, sop_instance_uid
         return None
 
+    @property
+    def can_remove(self) -> bool:
+        """See ``Pacs.can_remove``."""
+        return True
+
+    def remove(self, sop_instance_uids: Sequence[str]) -> None:
+        """See ``Pacs.remove``; every file of an instance goes."""
+        self._looked_at()
+        wanted = set(sop_instance_uids)
+        found = [path for path, file in self._files.items() if file.ref and file.ref.sop_instance_uid in wanted]
+        try:
+            for path in found:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UnavailableError(f"PACS '{self.name}'", type(error).__name__) from error
+
     def ping(self) -> None:
         """See ``Pacs.ping``."""
         if not self._folder.is_dir():

@@ -101,6 +101,25 @@ class WebPacs:
             f"{self._public_url}/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}"
         )
 
+    @property
+    def can_remove(self) -> bool:
+        """See ``Pacs.can_remove``: where Orthanc's own REST API is known."""
+        return self._settings.orthanc_url is not None
+
+    def remove(self, sop_instance_uids: Sequence[str]) -> None:
+        """See ``Pacs.remove``; by Orthanc's REST API (``/tools/lookup``, ``DELETE /instances/{id}``)."""
+        if self._settings.orthanc_url is None:
+            raise ValueError(f"{self._who} has no orthanc_url: it cannot remove anything")
+        root = self._settings.orthanc_url.rstrip("/")
+        with self._errors(), self._session() as session:
+            for uid in sop_instance_uids:
+                found = session.post(f"{root}/tools/lookup", data=uid, timeout=self._timeout)
+                found.raise_for_status()
+                for name in [known["ID"] for known in found.json() if known["Type"] == "Instance"]:
+                    gone = session.delete(f"{root}/instances/{name}", timeout=self._timeout)
+                    if gone.status_code != 404:
+                        gone.raise_for_status()
+
     def ping(self) -> None:
         """See ``Pacs.ping``."""
         try:
@@ -113,15 +132,22 @@ class WebPacs:
     def _who(self) -> str:
         return f"PACS '{self.name}'"
 
+    @property
+    def _timeout(self) -> tuple[float, float]:
+        return min(CONNECT_TIMEOUT_S, self._settings.timeout_s), self._settings.timeout_s
+
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        if self._settings.username is not None and self._settings.password is not None:
+            session.auth = (self._settings.username, self._settings.password.get_secret_value())
+        return session
+
     def _client(self) -> DICOMwebClient:
         client: DICOMwebClient | None = getattr(self._mine, "client", None)
         if client is None:
-            session = requests.Session()
+            session = self._session()
             session.headers["Accept"] = "application/dicom+json"
-            if self._settings.username is not None and self._settings.password is not None:
-                session.auth = (self._settings.username, self._settings.password.get_secret_value())
-            timeout = (min(CONNECT_TIMEOUT_S, self._settings.timeout_s), self._settings.timeout_s)
-            client = DICOMwebClient(self._url, session=session, timeout=timeout, permissive_uid=True)
+            client = DICOMwebClient(self._url, session=session, timeout=self._timeout, permissive_uid=True)
             # Whoever calls knows when to try again; a retry in here would only hide that the archive is down.
             client.set_http_retry_params(retry=False)
             self._mine.client = client

@@ -28,7 +28,7 @@ class WebPacsSettings(BaseModel):
         The same root as users reach it; links in answers start with it. ``None``: the same as ``url``.
     orthanc_url
         Root of Orthanc's own REST API: the gateway then watches this PACS and makes the plans that signed rules ask
-        for. ``None``: it is not watched.
+        for, and an erasure can remove what was exported. ``None``: neither.
     hook_secret
         Keys the HMAC of hints that new images have come; ``None``: signed hints are not taken.
     hook_token
@@ -42,6 +42,7 @@ class WebPacsSettings(BaseModel):
     kind: Literal["dicomweb"] = "dicomweb"
     url: str
     public_url: str | None = None
+    orthanc_url: str | None = None
     username: str | None = None
     password: SecretStr | None = None
     timeout_s: float = Field(default=60.0, gt=0)
@@ -153,6 +154,12 @@ class Settings(BaseSettings):
         Of one request.
     slow_client_s
         Within which a request's headers, and then each part of its body, must come.
+    link_lifetime_min
+        Minutes for which a signed link to a file opens it; a day at most.
+    retention_days
+        A plan that ended longer ago is erased, with its files; unset: plans are kept.
+    objects_quota_gb
+        What may lie in the object store, in 10**9 bytes; above it no plan is taken. Unset: no limit.
     """
 
     model_config = SettingsConfigDict(env_prefix="RADIARCH_", env_nested_delimiter="__", extra="ignore")
@@ -196,6 +203,9 @@ class Settings(BaseSettings):
     lockout_longest_s: float = Field(default=3600.0, gt=0)
     first_admin_file: Path | None = None
     oidc: OidcSettings | None = None
+    link_lifetime_min: float = Field(default=15.0, gt=0, le=1440)
+    retention_days: float | None = Field(default=None, ge=1)
+    objects_quota_gb: float | None = Field(default=None, gt=0)
     http_port: int = Field(default=9042, ge=0, le=65535)
     tls_certificate: Path | None = None
     tls_key: Path | None = None

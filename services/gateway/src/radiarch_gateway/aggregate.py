@@ -6,7 +6,7 @@ from datetime import timedelta
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 from radiarch_common.bus import BUS_ERRORS
-from radiarch_common.messages import EVENT, Event, Finished, utc_now
+from radiarch_common.messages import EVENT, Erased, Event, Finished, utc_now
 from radiarch_common.telemetry import get_logger
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlmodel import Session, col, delete
@@ -83,7 +83,7 @@ class Aggregator:
     def count(self, event: Event, event_id: str, sequence: int) -> bool:
         """Count an event, once; whether its job is known here."""
         with self._database.writing() as session:
-            if session.get(InboxRow, event_id) is not None:
+            if isinstance(event, Erased) or session.get(InboxRow, event_id) is not None:
                 return True
             session.add(InboxRow(event_id=event_id, sequence=sequence, received_at=utc_now()))
             job = session.get(JobRow, event.job_id, with_for_update=True)

@@ -22,6 +22,7 @@ from radiarch_gateway.auth.routes import router as auth
 from radiarch_gateway.bootstrap import build
 from radiarch_gateway.describe import DESCRIPTION, TAGS, document
 from radiarch_gateway.edge.stack import surround
+from radiarch_gateway.erasures.routes import router as erasures
 from radiarch_gateway.hooks.routes import router as hooks
 from radiarch_gateway.info.routes import asyncapi, health
 from radiarch_gateway.info.routes import router as info
@@ -51,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_middleware(AuditMiddleware, audit=gateway.audit)
     app.add_exception_handler(StreamOverError, _over)
-    for router in (info, workflows, plans, jobs, artifacts, rules, hooks):
+    for router in (info, workflows, plans, jobs, artifacts, rules, hooks, erasures):
         app.include_router(router, prefix=API)
     for router in (auth, clinics, users, keys):
         app.include_router(router, prefix=API)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from radiarch_gateway.accounts.first_admin import first_admin
 from radiarch_gateway.aggregate import Aggregator
+from radiarch_gateway.artifacts.verified import Verified
 from radiarch_gateway.audit.ledger import Audit
 from radiarch_gateway.auth.doorkeeper import Doorkeeper
 from radiarch_gateway.auth.limits import LoginLimits
@@ -24,9 +25,12 @@ from radiarch_gateway.auth.sessions import Sessions
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
 from radiarch_gateway.edge.rates import Rates
+from radiarch_gateway.erasures.eraser import Eraser
 from radiarch_gateway.hooks.orthanc import Orthanc
 from radiarch_gateway.hooks.store import WatchStore
 from radiarch_gateway.hooks.watcher import Watcher
+from radiarch_gateway.housekeeping.housekeeper import Housekeeper
+from radiarch_gateway.housekeeping.sweeper import Sweeper
 from radiarch_gateway.info.probes import Probes
 from radiarch_gateway.outbox import Relay
 from radiarch_gateway.page.accounts_door import AccountsDoor
@@ -58,11 +62,13 @@ class Gateway:
     relay: Relay
     aggregator: Aggregator
     probes: Probes
+    housekeeper: Housekeeper
     rates: Rates
     watchers: dict[str, Watcher]
     """By the name of the PACS that is watched."""
     door: Door | None = None
     """Where people log in on the page."""
+    verified: Verified = field(default_factory=Verified)
     dead: list[str] = field(default_factory=list[str])
     """Background work that has ended although it must not."""
 
@@ -75,6 +81,7 @@ class Gateway:
             self._start("relay", self.relay.run()),
             self._start("aggregator", self.aggregator.run()),
             *(self._start(f"watch over {name}", watcher.run()) for name, watcher in self.watchers.items()),
+            self._start("housekeeper", self.housekeeper.run()),
         ]
         try:
             yield
@@ -126,6 +133,7 @@ def build(settings: Settings) -> Gateway:
     login_limits = LoginLimits(settings.login_tries_per_min)
     door = AccountsDoor(database, doorkeeper, logins, sessions, login_limits)
     catalogues = Catalogues(link)
+    pacs = open_pacs(settings)
     relay = Relay(database, link)
     judge = RuleJudge(database, catalogues, settings, relay.wake)
     return Gateway(
@@ -142,10 +150,15 @@ def build(settings: Settings) -> Gateway:
         catalogues=catalogues,
         relay=relay,
         aggregator=Aggregator(database, link),
-        probes=Probes(database, objects, open_pacs(settings)),
+        probes=Probes(database, objects, pacs),
         rates=Rates(settings),
         watchers=_watchers(settings, database, judge),
         door=door if settings.authentication == "accounts" else None,
+        housekeeper=Housekeeper(
+            database,
+            Eraser(settings, database, objects, pacs, link, relay),
+            Sweeper(settings, database, objects),
+        ),
     )
 
 

@@ -4,7 +4,8 @@ Sessions are synchronous; async code enters them in a thread. A transaction says
 write, so that SQLite takes its lock at the start instead of failing in the middle.
 """
 
-from collections.abc import Callable, Generator
+import sqlite3
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, SQLModel
 
 CONNECTIONS = 20
 """Kept open; as many threads work for requests at once, and more wait for one another than for a connection."""
 BUSY_TIMEOUT_MS = 30_000
+SCRUB_WAIT_MS = 10_000
 WRITES = "radiarch_writes"
 _MIGRATION_LOCK = 0x7261_6469
 
@@ -96,6 +99,41 @@ class Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             command.upgrade(alembic_config(connection), "head")
 
+    def scrub(self, tables: Sequence[str]) -> None:
+        """Have the files of the database hold nothing of rows that were deleted from these tables.
+
+        SQLite is rewritten whole, and its write-ahead log is emptied. Postgres rewrites the tables; its write-ahead
+        log keeps old bytes until it is recycled.
+
+        Raises
+        ------
+        sqlalchemy.exc.OperationalError
+            If others use the database for too long.
+        """
+        if self.kind == "sqlite":
+            self._scrub_sqlite()
+            return
+        with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(text(f"SET lock_timeout = {SCRUB_WAIT_MS}"))
+            connection.execute(text(f"VACUUM FULL {', '.join(tables)}"))
+            connection.invalidate()  # the next user of this connection shall not have its time-out
+
+    def _scrub_sqlite(self) -> None:
+        raw = self._engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            cursor.execute("PRAGMA temp_store=MEMORY")
+            cursor.execute("VACUUM")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            row = cursor.fetchone()
+            cursor.close()
+        except sqlite3.OperationalError as error:
+            raise OperationalError("VACUUM", None, error) from error
+        finally:
+            raw.close()
+        if row is not None and row[0]:
+            raise OperationalError("wal_checkpoint", None, sqlite3.OperationalError("the log is in use"))
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -138,6 +176,7 @@ def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: A
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 

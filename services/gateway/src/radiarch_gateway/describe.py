@@ -37,6 +37,7 @@ TAGS: list[dict[str, Any]] = [
     {"name": "plans", "description": "Ask for a plan; see what came of it."},
     {"name": "jobs", "description": "Where the work on a plan is; follow it, stop it."},
     {"name": "artifacts", "description": "The files of a plan."},
+    {"name": "erasures", "description": "Everything of a plan, a study or a patient, gone."},
     {"name": "workflows", "description": "What planners offer."},
     {"name": "rules", "description": "Which studies are planned without being asked for."},
     {"name": "hooks", "description": "The watch over a PACS."},

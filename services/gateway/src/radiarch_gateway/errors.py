@@ -77,5 +77,9 @@ class TooManyError(RadiarchError):
         self.retry_after_s = retry_after_s
 
 
+class StorageFullError(RadiarchError):
+    """The object store holds more than it may."""
+
+
 class DamagedError(RadiarchError):
     """Stored bytes are not what was stored."""

@@ -26,6 +26,7 @@ from radiarch_gateway.errors import (
     LimitedError,
     MissingError,
     NotReadyError,
+    StorageFullError,
     TooManyError,
     UnauthorizedError,
 )
@@ -99,6 +100,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(MissingError, _plain(404))
     app.add_exception_handler(ConflictError, _plain(409))
     app.add_exception_handler(DamagedError, _plain(500))
+    app.add_exception_handler(StorageFullError, _plain(507))
     app.add_exception_handler(NotReadyError, _not_ready)
     app.add_exception_handler(TooManyError, _too_many)
     app.add_exception_handler(UnavailableError, _unavailable)

@@ -52,7 +52,7 @@ def plan(job: PlanCase, run: Run) -> ExportResult:
     find_workflow(request.workflow, own)
     machine, calibration = find_machine(request.machine, own), find_calibration(request.ct_calibration, own)
     case = load_case(run.objects, job.case_key)
-    with open_cache(run.objects, run.settings) as cache:
+    with open_cache(run.objects, run.settings, case.sha256) as cache:
         engine = McsquareEngine(run.settings, machine, calibration, cache=cache)
         draft = make_plan(case, request, engine, calibration, run)
     statistics = beam_statistics(draft.manifest.beams, engine.model.reach, machine.file.delivery)

@@ -39,7 +39,7 @@ PIECE = {"plan.txt": "spots", "config.txt": "RNG_Seed 1"}
 
 @pytest.fixture
 def cache(tmp_path: Path) -> BlockCache:
-    return BlockCache(FolderStore(tmp_path / "objects"))
+    return BlockCache(FolderStore(tmp_path / "objects"), "c" * 64)
 
 
 def written(folder: Path, files: dict[str, str]) -> Path:
@@ -213,7 +213,7 @@ def test_a_store_that_goes_down_ends_the_work(cache: BlockCache, tmp_path: Path)
             raise UnavailableError("object store", key)
 
     beam = written(tmp_path / "beam", FILES)
-    pieces = KeptPieces.of(BlockCache(Down(tmp_path / "down")), BUILD, beam)
+    pieces = KeptPieces.of(BlockCache(Down(tmp_path / "down"), "c" * 64), BUILD, beam)
     work = [piece_of(pieces, beam, 0, [])]
     with pytest.raises(UnavailableError, match="object store"):
         ProcessPool(BUILD, 2).run(work, QuietWatch(), lambda _: None, lambda _, __: None)

@@ -72,7 +72,7 @@ class Bench:
         if counted is None:
             self.engine = McsquareEngine(self._settings, machine, self._calibration)
         else:
-            cache, settings = BlockCache(self.objects), counted.used_by(self._settings)
+            cache, settings = BlockCache(self.objects, self.case.sha256), counted.used_by(self._settings)
             self.engine = McsquareEngine(settings, machine, self._calibration, cache=cache, cost=counted.cost)
         self._job = import_job()
         self.watch = QuietWatch()

@@ -71,7 +71,12 @@ class OrthancServer:
     @property
     def settings(self) -> WebPacsSettings:
         """How a service is told of this server."""
-        return WebPacsSettings(url=self.dicomweb_url, username=self.username, password=SecretStr(self.password))
+        return WebPacsSettings(
+            url=self.dicomweb_url,
+            orthanc_url=self.url,
+            username=self.username,
+            password=SecretStr(self.password),
+        )
 
     @property
     def watched(self) -> WebPacsSettings:

@@ -7,6 +7,7 @@ import typer
 
 from radiarch_gateway.admin.audit import register as register_audit
 from radiarch_gateway.admin.clinics import register as register_clinics
+from radiarch_gateway.admin.erasures import register as register_erasures
 from radiarch_gateway.admin.keys import register as register_keys
 from radiarch_gateway.admin.place import choose
 from radiarch_gateway.admin.users import register as register_users
@@ -29,5 +30,5 @@ def main(
     choose(data)
 
 
-for register in (register_users, register_clinics, register_keys, register_audit):
+for register in (register_users, register_clinics, register_keys, register_audit, register_erasures):
     register(app)

@@ -23,6 +23,7 @@ PUBLIC: Final = frozenset(
         ("GET", "/health/planning"),
         ("POST", "/api/v1/auth/login"),
         ("POST", "/api/v1/auth/refresh"),
+        ("GET", "/api/v1/artifacts/{artifact_id}/file"),
         ("GET", "/docs"),
         ("GET", "/docs/oauth2-redirect"),
         ("GET", "/redoc"),
@@ -34,7 +35,7 @@ PUBLIC: Final = frozenset(
         ("POST", "/logout"),
     }
 )
-"""Method and path of what anybody may call. Nothing here tells of a plan or of a person."""
+"""Method and path of what anybody may call. Nothing tells of a plan or a person, but a signed link."""
 
 ACCESS_COOKIE: Final = "radiarch_access"
 """Holds the access token of somebody who logged in on the page."""
@@ -119,6 +120,7 @@ JobsReader = Annotated[Caller, needs(Scope.JOBS_READ)]
 JobsCanceller = Annotated[Caller, needs(Scope.JOBS_CANCEL)]
 Self = Annotated[Caller, needs(Scope.SELF)]
 AccountsAdmin = Annotated[Caller, needs(Scope.ACCOUNTS)]
+Eraser = Annotated[Caller, needs(Scope.ERASE)]
 ArtifactsReader = Annotated[Caller, needs(Scope.ARTIFACTS_READ)]
 RulesReader = Annotated[Caller, needs(Scope.RULES_READ)]
 RulesWriter = Annotated[Caller, needs(Scope.RULES_WRITE)]

@@ -39,6 +39,8 @@ class JobRow(SQLModel, table=True):
         Of the stage, 0..1.
     timings
         Seconds by stage and part.
+    case_key, result_key
+        In the object store, as the stages named them last.
     log
         ``{"at", "stage", "message"}``, oldest first, bounded.
     """
@@ -59,6 +61,8 @@ class JobRow(SQLModel, table=True):
     hint: str | None = None
     refused: bool = False
     cancel_requested: bool = False
+    case_key: str | None = Field(default=None, max_length=512, index=True)
+    result_key: str | None = Field(default=None, max_length=512)
     created_at: datetime = Field(sa_type=UtcDateTime)
     deadline: datetime = Field(sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)

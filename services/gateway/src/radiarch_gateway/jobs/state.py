@@ -31,6 +31,7 @@ def advance(job: JobRow, event: Event) -> None:
     """
     if isinstance(event, Finished) and event.run >= job.run:
         _keep_timings(job, event)
+        _keep_names(job, event)
     if JobState(job.state).final or event.order < job.order:
         return
     job.run, job.stage, job.attempt, job.rank = event.run, event.stage, event.attempt, event.rank
@@ -68,6 +69,11 @@ def _keep_timings(job: JobRow, event: Finished) -> None:
     if job.stage == event.stage and job.attempt == event.attempt and job.stage_started_at is not None:
         timings.setdefault("total", round(max((event.at - job.stage_started_at).total_seconds(), 0.0), 3))
     job.timings = {**job.timings, event.stage: timings}
+
+
+def _keep_names(job: JobRow, event: Finished) -> None:
+    job.case_key = event.outputs.get("case_key", job.case_key)
+    job.result_key = event.outputs.get("result_key", job.result_key)
 
 
 @singledispatch

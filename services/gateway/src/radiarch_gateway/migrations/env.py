@@ -5,7 +5,9 @@ from alembic import context
 from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.audit.models import AuditRow
 from radiarch_gateway.auth.models import ApiKeyRow, ClinicRow, RefreshTokenRow, SecretRow, SessionRow, UserRow
+from radiarch_gateway.erasures.models import ErasureRow
 from radiarch_gateway.hooks.models import ChangedStudyRow, HeardHookRow, WatchRow
+from radiarch_gateway.housekeeping.models import LeaseRow, ObjectUseRow
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.mailbox import InboxRow, OutboxRow
 from radiarch_gateway.plans.models import PlanRow
@@ -32,6 +34,9 @@ TABLES = (
     DecisionRow,
     AutoPlanRow,
     AuditRow,
+    ErasureRow,
+    LeaseRow,
+    ObjectUseRow,
 )
 
 context.configure(

@@ -5,15 +5,19 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
+from radiarch_gateway.artifacts.models import ArtifactView
+from radiarch_gateway.artifacts.store import artifacts_of
+from radiarch_gateway.artifacts.store import view as artifact_view
 from radiarch_gateway.audit.act import about
-from radiarch_gateway.auth.guard import JobsCanceller, PlansReader, PlansWriter
+from radiarch_gateway.auth.guard import ArtifactsReader, JobsCanceller, PlansReader, PlansWriter
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.errors import FieldError, InvalidRequestError
+from radiarch_gateway.housekeeping.quota import refuse_when_full
 from radiarch_gateway.ids import ID_PATTERN
 from radiarch_gateway.jobs.routes import cancel_job
 from radiarch_gateway.jobs.views import JobView
 from radiarch_gateway.plans.request import PlanRequest
-from radiarch_gateway.plans.store import Order, plan_view, plans_page, take, taken_before
+from radiarch_gateway.plans.store import Order, plan, plan_view, plans_page, take, taken_before
 from radiarch_gateway.plans.views import PlanAccepted, PlanPage, PlanView
 from radiarch_gateway.problems import problems
 from radiarch_gateway.workflows.resolve import resolve
@@ -41,7 +45,7 @@ Key = Annotated[
             "description": "Taken: the job is queued.",
             "headers": {"Location": {"description": "The plan.", "schema": {"type": "string"}}},
         },
-        **problems(409, 422, 503),
+        **problems(409, 422, 503, 507),
     },
 )
 async def create_plan(
@@ -55,6 +59,7 @@ async def create_plan(
     about(study_instance_uid=request.study_instance_uid)
     accepted = await run_in_threadpool(_again, gateway, caller.clinic_id, idempotency_key, request)
     if accepted is None:
+        await run_in_threadpool(refuse_when_full, gateway.database, gateway.settings)
         order = Order(
             request=request,
             resolved=resolve(request, await gateway.catalogues.current(), gateway.settings),
@@ -103,6 +108,13 @@ def list_plans(
 def get_plan(gateway: GatewayDep, caller: PlansReader, plan_id: PlanId) -> PlanView:
     """The request as asked and as resolved, its job, its files, its DVH metrics and goals."""
     return plan_view(gateway.database, plan_id, caller.clinic_id, gateway.objects)
+
+
+@router.get("/{plan_id}/artifacts", summary="List a plan's files", responses=problems(404, 422))
+def list_artifacts(gateway: GatewayDep, caller: ArtifactsReader, plan_id: PlanId) -> list[ArtifactView]:
+    """The files that a plan left, in the exporter's order; none before it is ready."""
+    with gateway.database.reading() as session:
+        return [artifact_view(row) for row in artifacts_of(session, plan(session, plan_id, caller.clinic_id).id)]
 
 
 @router.delete("/{plan_id}", summary="Cancel a plan", status_code=202, responses=problems(404, 409, 422))

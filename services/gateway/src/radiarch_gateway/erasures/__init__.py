@@ -1,0 +1,1 @@
+"""Everything of a plan, a study or a patient, erased."""

@@ -1,0 +1,1 @@
+"""What one gateway of several does at a time: erasing, sweeping, counting."""
