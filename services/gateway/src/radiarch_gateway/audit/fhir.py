@@ -15,6 +15,8 @@ _REST: Final = {"system": f"{_CODES}/audit-event-type", "code": "rest", "display
 _LOGIN: Final = {"system": _DICOM, "code": "110114", "display": "User Authentication"}
 _SERVER: Final = {"system": f"{_CODES}/security-source-type", "code": "4", "display": "Application Server"}
 _PEOPLE: Final = frozenset({"user", "username", "clinic"})
+_OF_LOGINS: Final = ("login", "logged")
+"""How the operations of logins begin."""
 
 
 def audit_event(row: AuditRow) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def audit_event(row: AuditRow) -> dict[str, Any]:
             {"url": f"{_OURS}:previous-hash", "valueString": row.previous_hash},
             {"url": f"{_OURS}:hash", "valueString": row.hash},
         ],
-        "type": _LOGIN if row.operation.startswith("login") else _REST,
+        "type": _LOGIN if row.operation.startswith(_OF_LOGINS) else _REST,
         "subtype": [{"system": f"{_OURS}:operation", "code": row.operation}],
         "action": row.action,
         "recorded": row.at.astimezone(UTC).isoformat(timespec="microseconds"),

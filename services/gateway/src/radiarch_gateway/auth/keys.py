@@ -42,9 +42,9 @@ def caller_of_key(database: Database, key: str) -> Caller:
     if row is None or not hmac.compare_digest(row.sha256, sha256_of(key)):
         raise UnauthorizedError("This API key is not known here.")
     if row.revoked_at is not None or row.expires_at <= now:
-        raise UnauthorizedError("This API key has expired or was revoked.")
+        raise UnauthorizedError("This API key has expired or was revoked.", f"key:{row.id}")
     if clinic is None or not clinic.active:
-        raise UnauthorizedError("The clinic of this API key is not active any more.")
+        raise UnauthorizedError("The clinic of this API key is not active any more.", f"key:{row.id}")
     if row.last_used_at is None or row.last_used_at <= now - USED_EVERY:
         _used(database, row.id)
     return Caller(

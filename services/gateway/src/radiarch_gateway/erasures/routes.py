@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Response
 from radiarch_common.archive import Pacs
 
 from radiarch_gateway.artifacts.store import API
+from radiarch_gateway.audit.act import about
 from radiarch_gateway.auth.guard import Eraser
 from radiarch_gateway.bootstrap import GatewayDep
 from radiarch_gateway.erasures.models import ErasureRequest, ErasureView, erasure_view
@@ -38,6 +39,7 @@ def create_erasure(gateway: GatewayDep, caller: Eraser, request: ErasureRequest,
     never succeeded is erased by its study. What is in the PACS stays, unless `pacs` asks for what was exported; the
     study stays in any case.
     """
+    about(**request.model_dump(exclude={"pacs"}, exclude_none=True))
     if request.pacs:
         refuse_what_cannot_be_removed(_removable(gateway.housekeeper.eraser.pacs))
     with gateway.database.writing() as session:
