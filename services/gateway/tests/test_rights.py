@@ -33,6 +33,7 @@ ALLOWED = {
     ("GET", f"{V1}/jobs"): EVERYBODY,
     ("GET", f"{V1}/jobs/{{job_id}}"): EVERYBODY,
     ("POST", f"{V1}/jobs/{{job_id}}/cancel"): PLANNERS,
+    ("POST", f"{V1}/jobs/{{job_id}}/retry"): PLANNERS,
     ("GET", f"{V1}/jobs/{{job_id}}/events"): EVERYBODY,
     ("GET", f"{V1}/artifacts/{{artifact_id}}"): EVERYBODY,
     ("GET", f"{V1}/auth/me"): EVERYBODY,

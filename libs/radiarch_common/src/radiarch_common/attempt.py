@@ -148,8 +148,7 @@ class Attempt:
     async def _commit(self, outcome: Outcome) -> None:
         """Publish what was made. From the first publish on, it exists."""
         timings = {part: round(seconds, 3) for part, seconds in self.run.timings.items()}
-        artifacts = () if isinstance(outcome, JobMessage) else tuple(outcome)
-        finished = self._event(Finished, timings=timings, artifacts=artifacts)
+        finished = self._event(Finished, timings=timings, **_left(outcome))
         try:
             await self._patiently(lambda: self._publish(outcome, finished))
         except StoppedError:
@@ -269,6 +268,13 @@ class Attempt:
         delay_s = min(settings.retry_first_s * 2.0 ** min(tries - 1, MOST_DOUBLINGS), settings.retry_longest_s)
         left_s = (self._job.deadline - utc_now()).total_seconds() + 1.0
         return round(max(min(delay_s, left_s), 0.1), 3)
+
+
+def _left(outcome: Outcome) -> dict[str, object]:
+    """What a closing event names of an outcome: the keys that the next stage is handed, or the last one's files."""
+    if isinstance(outcome, JobMessage):
+        return {"outputs": outcome.model_dump(exclude=set(JobMessage.model_fields))}
+    return {"artifacts": tuple(outcome)}
 
 
 def _retrieve(work: "asyncio.Task[Outcome]") -> None:

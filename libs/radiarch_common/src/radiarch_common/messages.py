@@ -135,11 +135,21 @@ class Requested(EventMessage):
 
 
 class Requeued(EventMessage):
-    """A job was put back: ``run`` is the new one."""
+    """A job was put back: ``run`` is the new one.
+
+    Attributes
+    ----------
+    queue
+        The stage that goes on with it.
+    asked_by
+        Who asked for it, by id; ``None``: nobody, it had been lost.
+    """
 
     kind: Literal["requeued"] = "requeued"
     reason: str
     deadline: AwareDatetime
+    queue: StageName = "importer"
+    asked_by: str | None = None
 
 
 class Cancelling(EventMessage):

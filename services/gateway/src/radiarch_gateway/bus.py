@@ -11,9 +11,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 from radiarch_common.alive import living_workers
 from radiarch_common.bus import BUS_ERRORS, Bus, connect
-from radiarch_common.cancel import send_cancel
 from radiarch_common.errors import UnavailableError
-from radiarch_common.messages import ImportStudy
 from radiarch_common.settings import Settings
 from radiarch_common.telemetry import get_logger
 from radiarch_common.topology import (
@@ -76,14 +74,6 @@ class Link:
         while not self.up:  # noqa: ASYNC110 - the client tells nobody when it is connected again
             await asyncio.sleep(AGAIN_S / 5)
         return self.now()
-
-    async def send_job(self, job: ImportStudy) -> None:
-        """Hand a job to the importer; stored when this returns."""
-        await (await self.bus()).send_job("importer", job)
-
-    async def send_cancel(self, job_id: str) -> None:
-        """Have a job stopped; one that waits is over when this returns."""
-        await send_cancel(await self.bus(), job_id)
 
     async def catalogue(self) -> bytes | None:
         """What the planners offer; ``None`` when none has said so. Raises UnavailableError."""

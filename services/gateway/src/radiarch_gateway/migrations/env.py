@@ -6,7 +6,8 @@ from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.audit.models import AuditRow
 from radiarch_gateway.auth.models import ApiKeyRow, ClinicRow, RefreshTokenRow, SecretRow, SessionRow, UserRow
 from radiarch_gateway.hooks.models import ChangedStudyRow, HeardHookRow, WatchRow
-from radiarch_gateway.jobs.models import JobRow
+from radiarch_gateway.jobs.lease import LeaseRow
+from radiarch_gateway.jobs.models import JobRow, TombstoneRow
 from radiarch_gateway.mailbox import InboxRow, OutboxRow
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_gateway.rules.models import AutoPlanRow, DecisionRow, RuleRow, RuleSignatureRow, RuleVersionRow
@@ -21,6 +22,8 @@ TABLES = (
     PlanRow,
     JobRow,
     ArtifactRow,
+    TombstoneRow,
+    LeaseRow,
     OutboxRow,
     InboxRow,
     WatchRow,
