@@ -19,7 +19,8 @@ from radiarch_gateway.audit.act import about
 from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.db import Database
 from radiarch_gateway.errors import ConflictError, MissingError
-from radiarch_gateway.jobs.birth import first_message, job_of, plan_of
+from radiarch_gateway.jobs.birth import first_message
+from radiarch_gateway.jobs.books import begin
 from radiarch_gateway.jobs.filters import Filters, Page, conditions
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.jobs.views import job_summary, job_view
@@ -104,15 +105,11 @@ def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
         idempotency_key=order.idempotency_key,
         body_sha256=body_sha256(request),
     )
-    about(plan_id=row.id)
-    row, job = plan_of(event), job_of(event)
-    session.add(row)
-    session.flush()
-    session.add(job)
-    session.flush()
+    about(plan_id=event.job_id)
+    job = begin(session, event)
     put_event(session, event)
     put_job(session, first_message(event))
-    return _accepted(row, job)
+    return _accepted(session.get_one(PlanRow, job.id), job)
 
 
 def _accepted(plan: PlanRow, job: JobRow) -> PlanAccepted:
