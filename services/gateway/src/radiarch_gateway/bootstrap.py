@@ -28,6 +28,7 @@ from radiarch_gateway.hooks.orthanc import Orthanc
 from radiarch_gateway.hooks.store import WatchStore
 from radiarch_gateway.hooks.watcher import Watcher
 from radiarch_gateway.info.probes import Probes
+from radiarch_gateway.jobs.reconcile import Reconciler
 from radiarch_gateway.outbox import Relay
 from radiarch_gateway.page.accounts_door import AccountsDoor
 from radiarch_gateway.page.door import Door
@@ -57,6 +58,7 @@ class Gateway:
     catalogues: Catalogues
     relay: Relay
     aggregator: Aggregator
+    reconciler: Reconciler
     probes: Probes
     rates: Rates
     watchers: dict[str, Watcher]
@@ -74,6 +76,7 @@ class Gateway:
             self._start("link", self.link.keep()),
             self._start("relay", self.relay.run()),
             self._start("aggregator", self.aggregator.run()),
+            self._start("reconciler", self.reconciler.run()),
             *(self._start(f"watch over {name}", watcher.run()) for name, watcher in self.watchers.items()),
         ]
         try:
@@ -142,6 +145,7 @@ def build(settings: Settings) -> Gateway:
         catalogues=catalogues,
         relay=relay,
         aggregator=Aggregator(database, link),
+        reconciler=Reconciler(database, link, relay, settings),
         probes=Probes(database, objects, open_pacs(settings)),
         rates=Rates(settings),
         watchers=_watchers(settings, database, judge),
