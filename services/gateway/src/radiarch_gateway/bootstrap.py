@@ -16,11 +16,13 @@ from sqlalchemy.exc import OperationalError
 from radiarch_gateway.accounts.first_admin import first_admin
 from radiarch_gateway.aggregate import Aggregator
 from radiarch_gateway.audit.ledger import Audit
+from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.auth.doorkeeper import Doorkeeper
 from radiarch_gateway.auth.limits import LoginLimits
 from radiarch_gateway.auth.login import Logins
 from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.auth.sessions import Sessions
+from radiarch_gateway.auth.standing import Standing
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
 from radiarch_gateway.edge.rates import Rates
@@ -86,6 +88,10 @@ class Gateway:
                 await end(task)
             self.probes.close()
             self.database.close()
+
+    def standing(self, caller: Caller) -> Standing:
+        """The right of a caller to go on with a stream, as long as an access token lives at the most."""
+        return Standing(self.database, caller, self.settings.access_token_min * 60)
 
     async def _migrate(self) -> None:
         while True:

@@ -121,9 +121,13 @@ class Link:
                 log.warning("events are not to be had; trying again", error=str(error) or type(error).__name__)
                 await asyncio.sleep(AGAIN_S)
 
+    async def last_place(self) -> int:
+        """The end of the event stream, now."""
+        return (await (await self.bus()).js.stream_info(EVENTS)).state.last_seq
+
     @asynccontextmanager
-    async def job_events(self, job_id: str, after: int) -> AsyncGenerator[Subscription]:
-        """One viewer's events of one job, those after a place in the stream; unacknowledged."""
+    async def viewer_events(self, subject: str, after: int) -> AsyncGenerator[Subscription]:
+        """One viewer's events, those after a place in the stream; unacknowledged."""
         bus = await self.bus()
         held = (await bus.js.stream_info(EVENTS)).state.last_seq
         config = ConsumerConfig(
@@ -134,7 +138,7 @@ class Link:
             inactive_threshold=VIEWER_TTL_S,
             mem_storage=True,
         )
-        subscription = await bus.js.pull_subscribe(f"events.{job_id}.*.*", stream=EVENTS, config=config)
+        subscription = await bus.js.pull_subscribe(subject, stream=EVENTS, config=config)
         try:
             yield subscription
         finally:
