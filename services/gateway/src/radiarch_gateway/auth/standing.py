@@ -30,16 +30,15 @@ class Standing:
         self._caller = caller
         self._until = monotonic() + lasts_s
         self._looked = monotonic()
+        self._over = False
 
     async def ended(self) -> bool:
         """Whether the stream must end; the database is asked now and then."""
         now = monotonic()
-        if now > self._until:
-            return True
-        if now - self._looked < LOOK_EVERY_S:
-            return False
-        self._looked = now
-        return not await asyncio.to_thread(stands, self._database, self._caller)
+        if not self._over and now - self._looked >= LOOK_EVERY_S:
+            self._looked = now
+            self._over = not await asyncio.to_thread(stands, self._database, self._caller)
+        return self._over or now > self._until
 
 
 def stands(database: Database, caller: Caller) -> bool:

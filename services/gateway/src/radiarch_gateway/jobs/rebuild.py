@@ -32,7 +32,7 @@ from radiarch_gateway.db import Database
 from radiarch_gateway.jobs.ahead import put_on_top
 from radiarch_gateway.jobs.birth import job_of, plan_of
 from radiarch_gateway.jobs.books import clinic_of, count, forget
-from radiarch_gateway.jobs.models import JobRow
+from radiarch_gateway.jobs.models import JobRow, TombstoneRow
 from radiarch_gateway.mailbox import InboxRow
 from radiarch_gateway.plans.models import PlanRow
 
@@ -113,7 +113,10 @@ def write(session: Session, books: MemoryBooks) -> None:
     """
     for job_id, at in books.erased.items():
         forget(session, job_id, at)
+    erased = set(session.exec(select(TombstoneRow.job_id)).all())  # also what the stream has not heard of yet
     for job_id, event in books.begun.items():
+        if job_id in erased:
+            continue
         clinic_of(session, event)
         before = session.get(JobRow, job_id)
         waiting = [one for one in before.ahead if one["id"] not in books.heard] if before is not None else []
