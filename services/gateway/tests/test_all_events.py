@@ -75,9 +75,46 @@ class Viewer:
         finally:
             task.cancel()
 
+    def said(self) -> list[str]:
+        """What progress said."""
+        return [event["message"] for event in self.seen if event["kind"] == "progress"]
+
     async def until_seen(self, number: int) -> None:
         """So many events."""
         await until(lambda: asyncio.sleep(0, len(self.seen)), lambda found: found >= number)
+
+
+class Gateway:
+    """The gateway as a process of its own, on one port."""
+
+    def __init__(self, settings: Settings, port: int, log: Path) -> None:
+        self._env = {name: value for name, value in os.environ.items() if not name.startswith("RADIARCH_")} | {
+            "RADIARCH_NATS_URL": settings.nats_url,
+            "RADIARCH_DATABASE_URL": settings.database_url,
+            "RADIARCH_OBJECTS_FOLDER": str(settings.objects_folder),
+            "RADIARCH_PACS": json.dumps({name: pacs.model_dump(mode="json") for name, pacs in settings.pacs.items()}),
+            "RADIARCH_HTTP_PORT": str(port),
+            "RADIARCH_ACK_WAIT_S": str(settings.ack_wait_s),
+            "RADIARCH_AUTHENTICATION": "none",
+        }
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        """Start; returns when it listens."""
+        self._log.write_bytes(b"")
+        with self._log.open("ab") as log:
+            program = [sys.executable, "-m", "radiarch_gateway"]
+            self._process = subprocess.Popen(program, env=self._env, stderr=log)  # noqa: ASYNC220 - milliseconds
+        while b'"listening"' not in self._log.read_bytes():
+            assert self._process.poll() is None, self._log.read_text()
+            await asyncio.sleep(0.05)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
 
 async def test_nothing_is_missed_and_nothing_seen_twice_across_killed_processes(
@@ -91,7 +128,8 @@ async def test_nothing_is_missed_and_nothing_seen_twice_across_killed_processes(
     """The gateway and then the bus are killed with SIGKILL while a job goes on; the page comes back by itself."""
     await stage_hand.offer(catalogue)
     port = free_port()
-    process = _gateway(settings, port)
+    gateway = Gateway(settings, port, tmp_path / "gateway.log")
+    await gateway.start()
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=HANG_S) as client:
             job_id = await _taken(client, body)
@@ -99,19 +137,17 @@ async def test_nothing_is_missed_and_nothing_seen_twice_across_killed_processes(
             async with viewer.watching():
                 for step in range(STEPS):
                     if step == STEPS // 3:
-                        process.kill()
-                        process.wait()
-                        process = _gateway(settings, port)
+                        gateway.kill()
+                    if step == STEPS // 2:
+                        await gateway.start()
                     if step == 2 * STEPS // 3:
                         nats_server.stop(signal.SIGKILL)
                         nats_server.start()
                     await stage_hand.say(job_id, "planner", "progress", progress=step / STEPS, message=f"step {step}")
-                await viewer.until_seen(STEPS)
-        said = [event["message"] for event in viewer.seen if event["kind"] == "progress"]
-        assert said == [f"step {step}" for step in range(STEPS)]
+                await until(lambda: asyncio.sleep(0, viewer.said()), lambda said: len(said) >= STEPS)
+        assert viewer.said() == [f"step {step}" for step in range(STEPS)]
     finally:
-        process.kill()
-        process.wait()
+        gateway.kill()
 
 
 async def test_each_clinic_sees_its_own_jobs(
@@ -177,17 +213,3 @@ async def _taken(client: httpx.AsyncClient, body: dict[str, Any], headers: dict[
             return httpx.Response(503)
 
     return (await until(ask, lambda answer: answer.status_code == 202)).json()["id"]
-
-
-def _gateway(settings: Settings, port: int) -> "subprocess.Popen[bytes]":
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RADIARCH_")}
-    env |= {
-        "RADIARCH_NATS_URL": settings.nats_url,
-        "RADIARCH_DATABASE_URL": settings.database_url,
-        "RADIARCH_OBJECTS_FOLDER": str(settings.objects_folder),
-        "RADIARCH_PACS": json.dumps({name: pacs.model_dump(mode="json") for name, pacs in settings.pacs.items()}),
-        "RADIARCH_HTTP_PORT": str(port),
-        "RADIARCH_ACK_WAIT_S": str(settings.ack_wait_s),
-        "RADIARCH_AUTHENTICATION": "none",
-    }
-    return subprocess.Popen([sys.executable, "-m", "radiarch_gateway"], env=env, stderr=open("/tmp/jobs_gw.log","ab"))

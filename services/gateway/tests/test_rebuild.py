@@ -238,7 +238,7 @@ def happens(live: Live, job_id: str, what: str, *how: Any) -> None:  # noqa: ANN
         getattr(live, what)(job_id)
 
 
-@examples(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@examples(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(history=st.lists(st.tuples(st.sampled_from(JOBS), WHAT_HAPPENS), min_size=5, max_size=60))
 def test_told_again_is_followed_live(
     databases: tuple[Database, Database], history: list[tuple[str, tuple[Any, ...]]]
