@@ -116,7 +116,7 @@ async def test_a_defect_tells_the_user_nothing_but_where_to_look(
         raise ValueError("secret of the inside")
 
     plan = (await http.post("/api/v1/plans", json=body)).json()
-    monkeypatch.setattr(store, "advance", broken)
+    monkeypatch.setattr(store, "decide", broken)
     monkeypatch.setattr(store, "take_back_job", broken)
     answer = await http.post(f"/api/v1/jobs/{plan['job']['id']}/cancel")
     problem = _problem(answer, 500)

@@ -66,8 +66,8 @@ def test_a_course_in_its_order() -> None:
     ]
     assert job.timings == {
         "importer": {"fetch": 1.5, "total": 2.0},
-        "planner": {"total": 10.0},
-        "exporter": {"total": 4.0},
+        "planner": {"queued": 1.0, "total": 10.0},
+        "exporter": {"queued": 1.0, "total": 4.0},
     }
     assert (job.started_at, job.finished_at) == (START, START + timedelta(seconds=25))
     assert "Waiting for PACS 'main'" in job.log[1]["message"]
@@ -149,6 +149,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
                 asked_by="local",
                 study_instance_uid="1.2",
                 pacs="main",
+                workflow="proton-impt",
                 requested={},
                 resolved={},
                 body_sha256="",

@@ -77,7 +77,7 @@ def test_only_what_no_living_job_can_name_is_swept(
         add_job(session, "failed", old, JobState.FAILED, case_key="cases/a")
         add_job(session, "lettered", old, JobState.FAILED, case_key="cases/a", stage="exporter")
         add_job(session, "before", old)
-        times = {"created_at": old, "what": "plan", "state": "done"}
+        times: dict[str, Any] = {"created_at": old, "what": "plan", "state": "done"}
         session.add(ErasureRow(id="e", clinic_id="main", asked_by="x", plan_ids=["erased"], **times))
     named = [
         "artifacts/done/1/f",

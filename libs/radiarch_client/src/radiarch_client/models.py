@@ -128,16 +128,18 @@ class Defaults(Shape):
 
 class DensityOverride(Shape):
     """
-    A structure (contrast, artefact, couch, bolus) that is given one HU; where two overlap the later one holds.
+    A structure (contrast, artefact, couch, bolus) that is given one HU or mass density.
 
-    It acts wherever it lies: outside the body outline, where all else is air, the beams go through it. Dose is given
-    out inside the body outline alone.
+    Where two overlap the later one holds. It acts wherever it lies: outside the body outline, where all else is air,
+    the beams go through it. Dose is given out inside the body outline alone.
     """
 
     structure: str
     """Drawn or derived; `{target}` and `{body}` stand for target and body outline."""
-    hu: float
+    hu: float | None = None
     """Within what the CT calibration was measured for."""
+    mass_density_g_cm3: float | None = None
+    """Instead of `hu`: the HU to which the CT calibration gives this density, and so its material too."""
 
 
 class Deployment(Shape):
@@ -223,6 +225,12 @@ class JobSummary(Shape):
     """Of this stage."""
     eta_seconds: float | None = None
     """Of this stage, as it estimates itself."""
+    queued_for: Literal["gateway", "importer", "planner", "exporter"] | None = None
+    """The stage in whose queue the job is."""
+    queue_position: int | None = None
+    """In that queue, from 1; told by `/jobs` alone, of the first thousand."""
+    start_eta_seconds: float | None = None
+    """Until that stage begins, from what its workers say of their jobs and what such jobs took of late; `null` where nothing is known."""
     message: str
     cancel_requested: bool
     created_at: AwareDatetime
@@ -508,6 +516,12 @@ class JobView(Shape):
     """Of this stage."""
     eta_seconds: float | None = None
     """Of this stage, as it estimates itself."""
+    queued_for: Literal["gateway", "importer", "planner", "exporter"] | None = None
+    """The stage in whose queue the job is."""
+    queue_position: int | None = None
+    """In that queue, from 1; told by `/jobs` alone, of the first thousand."""
+    start_eta_seconds: float | None = None
+    """Until that stage begins, from what its workers say of their jobs and what such jobs took of late; `null` where nothing is known."""
     message: str
     cancel_requested: bool
     created_at: AwareDatetime
@@ -527,7 +541,7 @@ class JobView(Shape):
     refused: bool
     """Failed because the input cannot be planned: trying again will not help."""
     timings: dict[str, dict[str, float]]
-    """Seconds by stage and part; `total` is the whole stage."""
+    """Seconds by stage and part; `queued` is before its start, `total` the whole stage."""
     log: list[LogLine]
     """Oldest first; the latest 200 lines."""
 
@@ -602,19 +616,19 @@ class PlanPage(Shape):
 class PlanRequest(Shape):
     """A plan on one study. Machine and CT calibration must be named unless the deployment has chosen them."""
 
-    study_instance_uid: str
-    """The study to plan on."""
-    segmentation_uid: str | None = None
-    """SOP Instance UID of the RTSTRUCT; may be left out when the study has only one."""
     workflow: str
     prescription: PrescriptionRequest
     machine: str | None = None
     ct_calibration: str | None = None
     dose_grid_mm: float | None = None
     """Spacing of the dose grid in plane; left out: the workflow's."""
+    overrides: Overrides | None = None
+    study_instance_uid: str
+    """The study to plan on."""
+    segmentation_uid: str | None = None
+    """SOP Instance UID of the RTSTRUCT; may be left out when the study has only one."""
     pacs: str | None = None
     """Connector that holds the study and takes the plan; left out: the deployment's."""
-    overrides: Overrides | None = None
 
 
 class PlanSpec(Shape):

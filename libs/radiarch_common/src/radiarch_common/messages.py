@@ -42,7 +42,7 @@ class JobMessage(Model):
     request: ResolvedPlan
 
     @classmethod
-    def of(cls, job: "JobMessage", **own: str) -> Self:
+    def of(cls, job: "JobMessage", **own: str | None) -> Self:
         """The next stage's job: the common part of ``job`` and ``own`` fields."""
         shared = {name: getattr(job, name) for name in JobMessage.model_fields if name != "version"}
         return cls.model_validate({**shared, **own})
@@ -140,11 +140,21 @@ class Requested(EventMessage):
 
 
 class Requeued(EventMessage):
-    """A job was put back: ``run`` is the new one."""
+    """A job was put back: ``run`` is the new one.
+
+    Attributes
+    ----------
+    queue
+        The stage that goes on with it.
+    asked_by
+        Who asked for it, by id; ``None``: nobody, it had been lost.
+    """
 
     kind: Literal["requeued"] = "requeued"
     reason: str
     deadline: AwareDatetime
+    queue: StageName = "importer"
+    asked_by: str | None = None
 
 
 class Cancelling(EventMessage):

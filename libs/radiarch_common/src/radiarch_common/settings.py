@@ -110,6 +110,8 @@ class Settings(BaseSettings):
         Work that was cancelled and has not stopped by then is left, and its process ends.
     job_deadline_h
         A job that has not ended by then fails.
+    lost_after_min
+        A job of which nothing was heard for so long, and that lies in no queue, is put back; the third time it fails.
     engine_processes
         Engine processes a planner runs at once; 0 for one per core it may use.
     cache_quota_gb
@@ -181,6 +183,7 @@ class Settings(BaseSettings):
     retry_longest_s: float = Field(default=300.0, gt=0)
     stop_within_s: float = Field(default=120.0, gt=0)
     job_deadline_h: float = Field(default=24.0, gt=0)
+    lost_after_min: float = Field(default=30.0, gt=0)
     duplicate_window_h: float = Field(default=24.0, gt=0)
     engine_processes: int = Field(default=0, ge=0)
     engine_folder: Path = Field(default_factory=lambda: Path.home() / ".cache" / "radiarch" / "engines")

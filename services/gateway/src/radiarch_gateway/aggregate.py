@@ -6,16 +6,14 @@ from datetime import timedelta
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 from radiarch_common.bus import BUS_ERRORS
-from radiarch_common.messages import EVENT, Erased, Event, Finished, utc_now
+from radiarch_common.messages import EVENT, Event, utc_now
 from radiarch_common.telemetry import get_logger
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlmodel import Session, col, delete
+from sqlmodel import col, delete
 
-from radiarch_gateway.artifacts.store import add_artifacts
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
-from radiarch_gateway.jobs.models import JobRow, JobState
-from radiarch_gateway.jobs.state import advance
+from radiarch_gateway.jobs.books import SessionBooks, count
 from radiarch_gateway.mailbox import InboxRow
 
 REMEMBERED = timedelta(days=91)
@@ -49,7 +47,7 @@ class Aggregator:
     async def _take(self, message: Msg) -> None:
         """One message, seen through; acked when its transaction is committed, or it is not worth one."""
         try:
-            event = EVENT.validate_json(message.data.replace(b"\\u0000", b"\\u0020"))  # PostgreSQL's text has no NUL
+            event = read_event(message.data)
         except ValidationError as error:
             self.unreadable += 1
             log.error("unreadable event", subject=message.subject, errors=error.error_count())
@@ -62,7 +60,7 @@ class Aggregator:
 
     async def _until_counted(self, event: Event, message: Msg) -> None:
         sequence = message.metadata.sequence.stream
-        event_id = (message.headers or {}).get("Nats-Msg-Id") or f"EVENTS:{sequence}"
+        event_id = event_id_of(message.headers, sequence)
         tries = 0
         while True:
             try:
@@ -83,15 +81,10 @@ class Aggregator:
     def count(self, event: Event, event_id: str, sequence: int) -> bool:
         """Count an event, once; whether its job is known here."""
         with self._database.writing() as session:
-            if isinstance(event, Erased) or session.get(InboxRow, event_id) is not None:
-                return True
-            session.add(InboxRow(event_id=event_id, sequence=sequence, received_at=utc_now()))
-            job = session.get(JobRow, event.job_id, with_for_update=True)
-            if job is None:
-                log.warning("event of an unknown job", job_id=event.job_id, stage=event.stage, kind=event.kind)
-                return False
-            _move(session, job, event, sequence)
-        return True
+            known = count(SessionBooks(session), event, event_id, sequence)
+        if not known:
+            log.warning("event of an unknown job", job_id=event.job_id, stage=event.stage, kind=event.kind)
+        return known
 
     async def _forget_old(self) -> None:
         try:
@@ -104,10 +97,11 @@ class Aggregator:
             session.exec(delete(InboxRow).where(col(InboxRow.received_at) < utc_now() - REMEMBERED))
 
 
-def _move(session: Session, job: JobRow, event: Event, sequence: int) -> None:
-    ended_before = JobState(job.state).final
-    advance(job, event)
-    job.last_sequence = sequence
-    session.add(job)
-    if job.state == JobState.SUCCEEDED.value and not ended_before and isinstance(event, Finished):
-        add_artifacts(session, job.id, event.artifacts)
+def read_event(data: bytes) -> Event:
+    """An event as every teller of events reads it. Raises ValidationError."""
+    return EVENT.validate_json(data.replace(b"\\u0000", b"\\u0020"))  # PostgreSQL's text has no NUL
+
+
+def event_id_of(headers: dict[str, str] | None, sequence: int) -> str:
+    """What tells an event from another: its message id, else its place in the stream."""
+    return (headers or {}).get("Nats-Msg-Id") or f"EVENTS:{sequence}"

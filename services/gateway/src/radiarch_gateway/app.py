@@ -26,6 +26,7 @@ from radiarch_gateway.erasures.routes import router as erasures
 from radiarch_gateway.hooks.routes import router as hooks
 from radiarch_gateway.info.routes import asyncapi, health
 from radiarch_gateway.info.routes import router as info
+from radiarch_gateway.jobs.all_events import router as all_events
 from radiarch_gateway.jobs.routes import router as jobs
 from radiarch_gateway.page.routes import router as page
 from radiarch_gateway.plans.routes import router as plans
@@ -52,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_middleware(AuditMiddleware, audit=gateway.audit)
     app.add_exception_handler(StreamOverError, _over)
-    for router in (info, workflows, plans, jobs, artifacts, rules, hooks, erasures):
+    for router in (info, workflows, plans, jobs, all_events, artifacts, rules, hooks, erasures):
         app.include_router(router, prefix=API)
     for router in (auth, clinics, users, keys):
         app.include_router(router, prefix=API)

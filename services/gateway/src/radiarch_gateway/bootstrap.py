@@ -17,11 +17,13 @@ from radiarch_gateway.accounts.first_admin import first_admin
 from radiarch_gateway.aggregate import Aggregator
 from radiarch_gateway.artifacts.verified import Verified
 from radiarch_gateway.audit.ledger import Audit
+from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.auth.doorkeeper import Doorkeeper
 from radiarch_gateway.auth.limits import LoginLimits
 from radiarch_gateway.auth.login import Logins
 from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.auth.sessions import Sessions
+from radiarch_gateway.auth.standing import Standing
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
 from radiarch_gateway.edge.rates import Rates
@@ -32,6 +34,7 @@ from radiarch_gateway.hooks.watcher import Watcher
 from radiarch_gateway.housekeeping.housekeeper import Housekeeper
 from radiarch_gateway.housekeeping.sweeper import Sweeper
 from radiarch_gateway.info.probes import Probes
+from radiarch_gateway.jobs.reconcile import Reconciler
 from radiarch_gateway.outbox import Relay
 from radiarch_gateway.page.accounts_door import AccountsDoor
 from radiarch_gateway.page.door import Door
@@ -61,6 +64,7 @@ class Gateway:
     catalogues: Catalogues
     relay: Relay
     aggregator: Aggregator
+    reconciler: Reconciler
     probes: Probes
     housekeeper: Housekeeper
     rates: Rates
@@ -80,6 +84,7 @@ class Gateway:
             self._start("link", self.link.keep()),
             self._start("relay", self.relay.run()),
             self._start("aggregator", self.aggregator.run()),
+            self._start("reconciler", self.reconciler.run()),
             *(self._start(f"watch over {name}", watcher.run()) for name, watcher in self.watchers.items()),
             self._start("housekeeper", self.housekeeper.run()),
         ]
@@ -90,6 +95,10 @@ class Gateway:
                 await end(task)
             self.probes.close()
             self.database.close()
+
+    def standing(self, caller: Caller) -> Standing:
+        """The right of a caller to go on with a stream, as long as an access token lives at the most."""
+        return Standing(self.database, caller, self.settings.access_token_min * 60)
 
     async def _migrate(self) -> None:
         while True:
@@ -151,6 +160,7 @@ def build(settings: Settings) -> Gateway:
         relay=relay,
         aggregator=Aggregator(database, link),
         probes=Probes(database, objects, pacs),
+        reconciler=Reconciler(database, link, relay, settings),
         rates=Rates(settings),
         watchers=_watchers(settings, database, judge),
         door=door if settings.authentication == "accounts" else None,

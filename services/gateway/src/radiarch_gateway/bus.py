@@ -11,9 +11,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 from radiarch_common.alive import living_workers
 from radiarch_common.bus import BUS_ERRORS, Bus, connect
-from radiarch_common.cancel import send_cancel
 from radiarch_common.errors import UnavailableError
-from radiarch_common.messages import ImportStudy
 from radiarch_common.settings import Settings
 from radiarch_common.telemetry import get_logger
 from radiarch_common.topology import (
@@ -77,14 +75,6 @@ class Link:
             await asyncio.sleep(AGAIN_S / 5)
         return self.now()
 
-    async def send_job(self, job: ImportStudy) -> None:
-        """Hand a job to the importer; stored when this returns."""
-        await (await self.bus()).send_job("importer", job)
-
-    async def send_cancel(self, job_id: str) -> None:
-        """Have a job stopped; one that waits is over when this returns."""
-        await send_cancel(await self.bus(), job_id)
-
     async def catalogue(self) -> bytes | None:
         """What the planners offer; ``None`` when none has said so. Raises UnavailableError."""
         bus = self.now()
@@ -131,9 +121,13 @@ class Link:
                 log.warning("events are not to be had; trying again", error=str(error) or type(error).__name__)
                 await asyncio.sleep(AGAIN_S)
 
+    async def last_place(self) -> int:
+        """The end of the event stream, now."""
+        return (await (await self.bus()).js.stream_info(EVENTS)).state.last_seq
+
     @asynccontextmanager
-    async def job_events(self, job_id: str, after: int) -> AsyncGenerator[Subscription]:
-        """One viewer's events of one job, those after a place in the stream; unacknowledged."""
+    async def viewer_events(self, subject: str, after: int) -> AsyncGenerator[Subscription]:
+        """One viewer's events, those after a place in the stream; unacknowledged."""
         bus = await self.bus()
         held = (await bus.js.stream_info(EVENTS)).state.last_seq
         config = ConsumerConfig(
@@ -144,7 +138,7 @@ class Link:
             inactive_threshold=VIEWER_TTL_S,
             mem_storage=True,
         )
-        subscription = await bus.js.pull_subscribe(f"events.{job_id}.*.*", stream=EVENTS, config=config)
+        subscription = await bus.js.pull_subscribe(subject, stream=EVENTS, config=config)
         try:
             yield subscription
         finally:

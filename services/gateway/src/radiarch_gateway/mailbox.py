@@ -3,12 +3,19 @@
 from datetime import datetime
 from typing import Literal
 
+from radiarch_common.messages import EventMessage
 from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
 from radiarch_gateway.db import UtcDateTime
 
-Errand = Literal["job", "cancel", "event"]
+Errand = Literal["job", "plan", "export", "cancel", "event"]
+"""The jobs of the three stages, a word to all of them, and what those who follow a job are told."""
+
+
+def decision_id(event: EventMessage) -> str:
+    """``Nats-Msg-Id`` of what a gateway decided about a job; no stage uses this form."""
+    return f"{event.job_id}:{event.run}:{event.stage}:{event.attempt}:gateway-{event.what}"
 
 
 class OutboxRow(SQLModel, table=True):

@@ -7,33 +7,37 @@ its message id, a cancel and a closing event say the same thing twice.
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import assert_never
+from typing import Final
 
 from pydantic import TypeAdapter
 from radiarch_common.bus import BUS_ERRORS
-from radiarch_common.messages import EVENT, Cancelled, ImportStudy, utc_now
+from radiarch_common.cancel import send_cancel
+from radiarch_common.messages import EVENT, Event, ExportResult, ImportStudy, JobMessage, PlanCase, StageName, utc_now
 from radiarch_common.telemetry import get_logger
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, select
 
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
-from radiarch_gateway.jobs.models import JobRow, JobState
-from radiarch_gateway.mailbox import Errand, OutboxRow
+from radiarch_gateway.mailbox import Errand, OutboxRow, decision_id
 
 POLL_S = 1.0
 AGAIN_S = 1.0
 BATCH = 50
-HANDED_OVER = "Queued for the importer."
+JOB_ERRANDS: Final[dict[Errand, tuple[StageName, type[JobMessage]]]] = {
+    "job": ("importer", ImportStudy),
+    "plan": ("planner", PlanCase),
+    "export": ("exporter", ExportResult),
+}
 
 _ERRAND: TypeAdapter[Errand] = TypeAdapter(Errand)
 
 log = get_logger(__name__)
 
 
-def put_job(session: Session, job: ImportStudy) -> None:
-    """Have a job published once this transaction is committed."""
-    _put(session, "job", job.job_id, job.model_dump_json(), job.created_at)
+def put_job(session: Session, job: JobMessage) -> None:
+    """Have a stage's job published once this transaction is committed."""
+    _put(session, _errand_of(job), job.job_id, job.model_dump_json(), utc_now())
 
 
 def put_cancel(session: Session, job_id: str) -> None:
@@ -41,17 +45,22 @@ def put_cancel(session: Session, job_id: str) -> None:
     _put(session, "cancel", job_id, "", utc_now())
 
 
-def put_cancelled(session: Session, event: Cancelled) -> None:
-    """Have those who follow a job told that it ended here."""
+def put_event(session: Session, event: Event) -> None:
+    """Have those who follow a job told what was decided here; every gateway hears it too, in its turn."""
     _put(session, "event", event.job_id, event.model_dump_json(), event.at)
 
 
 def take_back_job(session: Session, job_id: str) -> bool:
     """Remove a job that is not known to be published; whether there was one."""
-    rows = session.exec(select(OutboxRow).where(OutboxRow.job_id == job_id, OutboxRow.errand == "job")).all()
+    ours = OutboxRow.job_id == job_id
+    rows = session.exec(select(OutboxRow).where(ours, col(OutboxRow.errand).in_(JOB_ERRANDS))).all()
     for row in rows:
         session.delete(row)
     return bool(rows)
+
+
+def _errand_of(job: JobMessage) -> Errand:
+    return next(errand for errand, (_, kind) in JOB_ERRANDS.items() if kind is type(job))
 
 
 def _put(session: Session, errand: Errand, job_id: str, payload: str, at: datetime) -> None:
@@ -108,16 +117,15 @@ class Relay:
 
     async def _send(self, row: OutboxRow) -> None:
         errand = _ERRAND.validate_python(row.errand)
-        if errand == "job":
-            await self._link.send_job(ImportStudy.model_validate_json(row.payload))
-        elif errand == "cancel":
-            await self._link.send_cancel(row.job_id)
+        bus = await self._link.bus()
+        if errand == "cancel":
+            await send_cancel(bus, row.job_id)
         elif errand == "event":
             event = EVENT.validate_json(row.payload)
-            message_id = f"{event.job_id}:{event.run}:{event.stage}:{event.kind}"
-            await (await self._link.bus()).send_event(event, message_id)
+            await bus.send_event(event, decision_id(event))
         else:
-            assert_never(errand)
+            stage, kind = JOB_ERRANDS[errand]
+            await bus.send_job(stage, kind.model_validate_json(row.payload))
         log.info("sent", errand=row.errand, job_id=row.job_id)
 
     def _pending(self) -> list[OutboxRow]:
@@ -126,14 +134,5 @@ class Relay:
 
     def _sent(self, rows: Sequence[OutboxRow]) -> None:
         """In one transaction for all: a database waits for its disk once for each."""
-        handed_over = {row.job_id for row in rows if row.errand == "job"}
         with self._database.writing() as session:
-            # The jobs first, as a cancel does, and by id: who locks in one order never waits for each other.
-            jobs = session.exec(
-                select(JobRow).where(col(JobRow.id).in_(handed_over)).order_by(col(JobRow.id)).with_for_update()
-            ).all()
             session.exec(delete(OutboxRow).where(col(OutboxRow.id).in_([row.id for row in rows])))
-            for job in jobs:
-                if job.state == JobState.QUEUED.value and not job.cancel_requested:
-                    job.message = HANDED_OVER
-                    job.updated_at = utc_now()

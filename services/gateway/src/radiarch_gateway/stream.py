@@ -1,4 +1,4 @@
-"""A job's events as server-sent events, from the stream itself: no gap, no repeat."""
+"""Events of jobs as server-sent events, from the stream itself: no gap, no repeat."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,12 +13,16 @@ from radiarch_common.messages import EVENT, STAGES, Cancelled, Event, Failed, Fi
 from radiarch_common.telemetry import get_logger
 from sqlmodel import select
 
+from radiarch_gateway.auth.standing import Standing
 from radiarch_gateway.bus import AGAIN_S, Link, next_message
 from radiarch_gateway.db import Database
 from radiarch_gateway.jobs.models import JobRow, JobState
 from radiarch_gateway.mailbox import OutboxRow
+from radiarch_gateway.plans.models import PlanRow
 
 QUIET_S = 2.0
+MOST_KNOWN = 10_000
+"""Jobs whose clinic one stream remembers."""
 
 log = get_logger(__name__)
 
@@ -27,31 +31,51 @@ class StreamOverError(RadiarchError):
     """There will be no further event."""
 
 
-async def follow(link: Link, database: Database, job_id: str, after: int) -> AsyncGenerator[ServerSentEvent]:
-    """Events of a job after a place in the stream, until the one that ends it."""
-    last = after
+async def follow(
+    link: Link, database: Database, job_id: str, after: int, standing: Standing
+) -> AsyncGenerator[ServerSentEvent]:
+    """Events of a job after a place in the stream, until the one that ends it, or the right to see them ends."""
     over = False
     furthest = (0, 0, 0, 0)
-    while True:
-        try:
-            async with aclosing(_from(link, job_id, last)) as messages:
-                async for message in messages:
-                    if message is None:
-                        if over:  # nothing came since the database said that nothing will
-                            return
-                        over = await asyncio.to_thread(_nothing_follows, database, job_id)
-                        continue
-                    last = message.metadata.sequence.stream
-                    event = _read(message)
-                    if event is None:
-                        continue
-                    yield ServerSentEvent(raw_data=event.model_dump_json(), event=event.kind, id=str(last))
-                    furthest = max(furthest, event.order)
-                    if ends(event) and event.order == furthest:  # not the word of an attempt that was fenced off
-                        return
-        except BUS_ERRORS as error:
-            log.info("viewer waits for the bus", job_id=job_id, error=str(error) or type(error).__name__)
-            await asyncio.sleep(AGAIN_S)
+    async with aclosing(_told(link, f"events.{job_id}.*.*", after, standing)) as told:
+        async for event, place in told:
+            if event is None:
+                if over:  # nothing came since the database said that nothing will
+                    return
+                over = await asyncio.to_thread(_nothing_follows, database, job_id)
+                continue
+            over = False
+            yield _shown(event, place)
+            furthest = max(furthest, event.order)
+            # Neither the word of an attempt that was fenced off, nor the end of a run after which another began.
+            last = ends(event) and event.order == furthest
+            if last and not await asyncio.to_thread(_runs_again, database, job_id, event.run):
+                return
+
+
+async def follow_all(
+    link: Link, database: Database, clinic_id: str, after: int | None, standing: Standing
+) -> AsyncGenerator[ServerSentEvent]:
+    """Events of all jobs of a clinic after a place in the stream, or from now on, until the right to see them ends.
+
+    The first line bears no event, but the place: a client whose line breaks before anything has happened goes on from
+    there.
+    """
+    begun = False
+    clinics: dict[str, str] = {}
+    async with aclosing(_told(link, "events.*.*.*", after, standing)) as told:
+        async for event, place in told:
+            if event is None:
+                if not begun:
+                    begun = True
+                    yield ServerSentEvent(comment="events follow", id=str(place))
+                continue
+            if event.job_id not in clinics and (found := await asyncio.to_thread(_clinic_of, database, event.job_id)):
+                if len(clinics) >= MOST_KNOWN:
+                    clinics.pop(next(iter(clinics)))
+                clinics[event.job_id] = found
+            if clinics.get(event.job_id) == clinic_id:
+                yield _shown(event, place)
 
 
 def ends(event: Event) -> bool:
@@ -59,10 +83,33 @@ def ends(event: Event) -> bool:
     return isinstance(event, Failed | Cancelled) or (isinstance(event, Finished) and event.stage == STAGES[-1])
 
 
-async def _from(link: Link, job_id: str, after: int) -> AsyncGenerator[Msg | None]:
-    async with link.job_events(job_id, after) as subscription:
-        while True:
-            yield await next_message(subscription, QUIET_S)
+async def _told(
+    link: Link, subject: str, after: int | None, standing: Standing
+) -> AsyncGenerator[tuple[Event | None, int]]:
+    """Events with their places, across breaks of the bus; ``None`` at first, and now and then while nothing comes."""
+    last = after
+    while not await standing.ended():
+        try:
+            if last is None:
+                last = await link.last_place()
+            async with link.viewer_events(subject, last) as subscription:
+                yield None, last
+                while not await standing.ended():
+                    message = await next_message(subscription, QUIET_S)
+                    if message is None:
+                        yield None, last
+                        continue
+                    last = message.metadata.sequence.stream
+                    event = _read(message)
+                    if event is not None:
+                        yield event, last
+        except BUS_ERRORS as error:
+            log.info("viewer waits for the bus", subject=subject, error=str(error) or type(error).__name__)
+            await asyncio.sleep(AGAIN_S)
+
+
+def _shown(event: Event, place: int) -> ServerSentEvent:
+    return ServerSentEvent(raw_data=event.model_dump_json(), event=event.kind, id=str(place))
 
 
 def _read(message: Msg) -> Event | None:
@@ -71,6 +118,18 @@ def _read(message: Msg) -> Event | None:
     except ValidationError:
         log.warning("viewer skips an unreadable event", subject=message.subject)
         return None
+
+
+def _clinic_of(database: Database, job_id: str) -> str | None:
+    with database.reading() as session:
+        return session.exec(select(PlanRow.clinic_id).where(PlanRow.id == job_id)).first()
+
+
+def _runs_again(database: Database, job_id: str, run: int) -> bool:
+    """Whether a later run was begun; it is in the database before anybody can hear of it."""
+    with database.reading() as session:
+        row = session.get(JobRow, job_id)
+    return row is not None and row.run > run
 
 
 def _nothing_follows(database: Database, job_id: str) -> bool:

@@ -72,7 +72,7 @@ class Eraser:
     async def _erase(self, row: ErasureRow) -> None:
         plan_ids = await asyncio.to_thread(self._found, row.id)
         for plan_id in plan_ids:
-            await self._stop(plan_id, row.clinic_id)
+            await self._stop(plan_id, row)
         if row.pacs:
             await asyncio.to_thread(self._erase_from_pacs, plan_ids)
         await asyncio.to_thread(self._erase_files, row.id, plan_ids)
@@ -124,14 +124,14 @@ class Eraser:
             study = plan.study_instance_uid
         return [case for case in known_cases(self.objects) if case.study_instance_uid == study]
 
-    async def _stop(self, job_id: str, clinic_id: str) -> None:
+    async def _stop(self, job_id: str, asked: ErasureRow) -> None:
         """Returns when a job is over and no worker has it any more; a worker that is dead is not waited for for ever.
 
         A job says that it is cancelled before its work has ended; its message goes when it has.
         """
         patience_s = self.settings.stop_within_s + 2 * self.settings.ack_wait_s
         end = time.monotonic() + patience_s
-        await asyncio.to_thread(self._cancel, job_id, clinic_id)
+        await asyncio.to_thread(self._cancel, job_id, asked)
         self.relay.wake()
         while time.monotonic() < end:
             if await asyncio.to_thread(self._is_over, job_id) and await is_quiet(self.link.now(), job_id):
@@ -140,10 +140,10 @@ class Eraser:
         log.warning("a job that shall be erased does not stop; it may not commit any more", job_id=job_id)
         await is_quiet(self.link.now(), job_id, force=True)
 
-    def _cancel(self, job_id: str, clinic_id: str) -> None:
+    def _cancel(self, job_id: str, asked: ErasureRow) -> None:
         try:
             with self.database.writing() as session:
-                cancel(session, job_id, clinic_id)
+                cancel(session, job_id, asked.clinic_id, asked.asked_by)
         except (MissingError, ConflictError):  # it is gone, or over
             return
 

@@ -8,11 +8,11 @@ from radiarch_common.messages import utc_now
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, delete, or_, select
 
-from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.erasures.models import ErasureRequest, ErasureRow, ErasureState, Kind
 from radiarch_gateway.errors import FieldError, InvalidRequestError, MissingError
+from radiarch_gateway.jobs.books import forget
 from radiarch_gateway.jobs.models import JobRow, JobState
-from radiarch_gateway.mailbox import InboxRow, OutboxRow
+from radiarch_gateway.mailbox import InboxRow
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_gateway.plans.store import new_id, plan
 from radiarch_gateway.rules.models import DecisionRow
@@ -124,9 +124,6 @@ def is_referred_to(session: Session, case: KnownCase, besides: Sequence[str]) ->
 
 
 def erase_rows(session: Session, job_id: str) -> None:
-    """Everything that the database knows of one plan."""
-    session.exec(delete(ArtifactRow).where(col(ArtifactRow.job_id) == job_id))
-    session.exec(delete(OutboxRow).where(col(OutboxRow.job_id) == job_id))
+    """Everything that the database knows of one plan, but that it was erased."""
+    forget(session, job_id, utc_now())
     session.exec(delete(InboxRow).where(col(InboxRow.event_id).startswith(job_id, autoescape=True)))
-    session.exec(delete(JobRow).where(col(JobRow.id) == job_id))
-    session.exec(delete(PlanRow).where(col(PlanRow.id) == job_id))

@@ -5,13 +5,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from radiarch_common.errors import UnavailableError
+from radiarch_common.messages import StageName
+from starlette.concurrency import run_in_threadpool
 
-from radiarch_gateway.auth.guard import JobsCanceller, JobsReader
-from radiarch_gateway.bootstrap import GatewayDep
+from radiarch_gateway.auth.caller import Caller
+from radiarch_gateway.auth.guard import JobsCanceller, JobsReader, PlansWriter
+from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.ids import ID_PATTERN
-from radiarch_gateway.jobs.models import JobState
-from radiarch_gateway.jobs.store import cancel, job, jobs_page
-from radiarch_gateway.jobs.views import JobPage, JobView, job_view
+from radiarch_gateway.jobs.filters import Filters, FiltersDep, Page, PageDep
+from radiarch_gateway.jobs.models import JobRow, JobState, stage_name
+from radiarch_gateway.jobs.queue import NOWHERE, Place
+from radiarch_gateway.jobs.store import cancel, job, jobs_page, retry
+from radiarch_gateway.jobs.views import JobPage, JobView, job_summary, job_view
+from radiarch_gateway.jobs.waiting import waiting_places
 from radiarch_gateway.problems import problems
 from radiarch_gateway.stream import StreamOverError, follow
 
@@ -21,30 +28,65 @@ JobId = Annotated[str, Path(description="The same as the plan's id.", pattern=ID
 
 
 @router.get("", summary="List jobs", responses=problems(422))
-def list_jobs(
-    gateway: GatewayDep,
-    caller: JobsReader,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(pattern=ID_PATTERN, description="`next_cursor` of the page before.")] = None,
-    state: Annotated[JobState | None, Query(description="Only jobs in this state.")] = None,
-) -> JobPage:
+async def list_jobs(gateway: GatewayDep, caller: JobsReader, page: PageDep, filters: FiltersDep) -> JobPage:
     """Jobs, newest first."""
-    with gateway.database.reading() as session:
-        return jobs_page(session, caller.clinic_id, limit, cursor, state)
+    rows, further = await run_in_threadpool(_page_of, gateway, filters, page, caller)
+    places = await _places(gateway, rows)
+    return JobPage(items=[job_summary(row, places.get(row.id, NOWHERE)) for row in rows], next_cursor=further)
 
 
 @router.get("/{job_id}", summary="See a job", responses=problems(404, 422))
-def get_job(gateway: GatewayDep, caller: JobsReader, job_id: JobId) -> JobView:
-    """State, stage, progress, message, timings and log."""
+async def get_job(gateway: GatewayDep, caller: JobsReader, job_id: JobId) -> JobView:
+    """State, stage, place in the queue, progress, message, timings and log."""
+    row = await run_in_threadpool(_job_of, gateway, job_id, caller)
+    places = await _places(gateway, [row])
+    return job_view(row, places.get(row.id, NOWHERE))
+
+
+def _page_of(gateway: Gateway, filters: Filters, page: Page, caller: Caller) -> tuple[list[JobRow], str | None]:
     with gateway.database.reading() as session:
-        return job_view(job(session, job_id, caller.clinic_id))
+        return jobs_page(session, filters, page, caller)
+
+
+def _job_of(gateway: Gateway, job_id: str, caller: Caller) -> JobRow:
+    with gateway.database.reading() as session:
+        return job(session, job_id, caller.clinic_id)
+
+
+async def _places(gateway: Gateway, rows: list[JobRow]) -> dict[str, Place]:
+    stages: set[StageName] = {stage_name(row.queued_for) for row in rows if row.queued_for is not None}
+    if not stages:
+        return {}
+    try:
+        workers = await gateway.link.workers()
+    except UnavailableError:
+        workers = {}
+    return await run_in_threadpool(waiting_places, gateway.database, stages, workers)
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", status_code=202, responses=problems(404, 409, 422))
 def cancel_job(gateway: GatewayDep, caller: JobsCanceller, job_id: JobId) -> JobView:
     """Ask a job to stop. Asked again, nothing changes; a job that ended otherwise answers 409."""
     with gateway.database.writing() as session:
-        view = job_view(cancel(session, job_id, caller.clinic_id))
+        view = job_view(cancel(session, job_id, caller.clinic_id, caller.id))
+    gateway.relay.wake()
+    return view
+
+
+@router.post("/{job_id}/retry", summary="Try a failed job again", status_code=202, responses=problems(404, 409, 422))
+def retry_job(
+    gateway: GatewayDep,
+    caller: PlansWriter,
+    job_id: JobId,
+    refused: Annotated[
+        bool, Query(description="Also a job that was refused; for when what it lacked is there.")
+    ] = False,
+) -> JobView:
+    """Put a failed job back from its beginning, with a new deadline; what was computed before is used again."""
+    lives_h = gateway.settings.job_deadline_h
+    with gateway.database.writing() as session:
+        row = retry(session, job_id, caller.clinic_id, caller.id, refused_too=refused, lives_h=lives_h)
+        view = job_view(row)
     gateway.relay.wake()
     return view
 
@@ -83,8 +125,8 @@ def _resume_after(
     },
 )
 async def follow_job(
-    gateway: GatewayDep, job_id: JobId, after: Annotated[int, Depends(_resume_after)]
+    gateway: GatewayDep, caller: JobsReader, job_id: JobId, after: Annotated[int, Depends(_resume_after)]
 ) -> AsyncIterable[ServerSentEvent]:
     """Everything that happened to a job and happens to it, as it happens."""
-    async for event in follow(gateway.link, gateway.database, job_id, after):
+    async for event in follow(gateway.link, gateway.database, job_id, after, gateway.standing(caller)):
         yield event

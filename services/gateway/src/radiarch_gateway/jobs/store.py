@@ -1,13 +1,18 @@
 """Jobs in the database: found, listed, cancelled."""
 
-from radiarch_common.messages import Cancelled, utc_now
+from datetime import datetime, timedelta
+from typing import Any
+
+from radiarch_common.messages import Cancelled, Cancelling, Requeued, StageName, utc_now
 from sqlmodel import Session, col, select
 
+from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.errors import ConflictError, MissingError
+from radiarch_gateway.jobs.ahead import decide
+from radiarch_gateway.jobs.birth import message_for
+from radiarch_gateway.jobs.filters import Filters, Page, conditions
 from radiarch_gateway.jobs.models import JobRow, JobState
-from radiarch_gateway.jobs.state import advance
-from radiarch_gateway.jobs.views import JobPage, job_summary
-from radiarch_gateway.outbox import put_cancel, put_cancelled, take_back_job
+from radiarch_gateway.outbox import put_cancel, put_job, take_back_job
 from radiarch_gateway.plans.models import PlanRow
 
 
@@ -20,26 +25,15 @@ def job(session: Session, job_id: str, clinic_id: str, *, to_change: bool = Fals
     return row
 
 
-def jobs_page(session: Session, clinic_id: str, limit: int, cursor: str | None, state: JobState | None) -> JobPage:
-    """Some jobs of a clinic, newest first, those before ``cursor``."""
-    statement = (
-        select(JobRow)
-        .join(PlanRow)
-        .where(PlanRow.clinic_id == clinic_id)
-        .order_by(col(JobRow.id).desc())
-        .limit(limit + 1)
-    )
-    if cursor is not None:
-        statement = statement.where(col(JobRow.id) < cursor)
-    if state is not None:
-        statement = statement.where(JobRow.state == state.value)
-    rows = list(session.exec(statement).all())
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return JobPage(items=[job_summary(row) for row in rows], next_cursor=rows[-1].id if more else None)
+def jobs_page(session: Session, filters: Filters, page: Page, caller: Caller) -> tuple[list[JobRow], str | None]:
+    """Some jobs of the caller's clinic, newest first, and where the next page begins."""
+    statement = select(JobRow).join(PlanRow).where(*conditions(filters, page, caller))
+    rows = list(session.exec(statement.order_by(col(PlanRow.id).desc()).limit(page.limit + 1)).all())
+    shown = rows[: page.limit]
+    return shown, shown[-1].id if len(rows) > page.limit else None
 
 
-def cancel(session: Session, job_id: str, clinic_id: str) -> JobRow:
+def cancel(session: Session, job_id: str, clinic_id: str, asked_by: str) -> JobRow:
     """Ask a job to stop; asked again, it changes nothing.
 
     A job that is not known to have left is cancelled here and now. It may have left all the same (the relay
@@ -58,14 +52,59 @@ def cancel(session: Session, job_id: str, clinic_id: str) -> JobRow:
         return row
     if state.final:
         raise ConflictError(f"Job '{job_id}' has {state.value} already: there is nothing to cancel.")
-    row.cancel_requested = True
-    row.updated_at = utc_now()
+    now = utc_now()
+    decide(session, row, Cancelling(job_id=row.id, run=row.run, stage="gateway", attempt=0, at=now, asked_by=asked_by))
     if take_back_job(session, job_id):
-        event = Cancelled(job_id=job_id, run=row.run, stage="gateway", attempt=0, at=row.updated_at)
-        advance(row, event)
-        put_cancelled(session, event)
-    else:
-        row.message = "Cancel requested; the job stops as soon as its stage hears of it."
+        decide(session, row, Cancelled(at=now, **place(row)))
     put_cancel(session, job_id)
-    session.add(row)
     return row
+
+
+def retry(session: Session, job_id: str, clinic_id: str, asked_by: str, *, refused_too: bool, lives_h: float) -> JobRow:
+    """Put a failed job back as a new run, from the import on.
+
+    Raises
+    ------
+    MissingError
+        If there is no such job.
+    ConflictError
+        If it has not failed, was refused and is not to be tried all the same, or shall stop.
+    """
+    row = job(session, job_id, clinic_id, to_change=True)
+    if row.state != JobState.FAILED.value:
+        raise ConflictError(f"Job '{job_id}' has not failed: there is nothing to try again.")
+    if row.cancel_requested:
+        raise ConflictError(f"Job '{job_id}' was asked to stop: ask for a new plan.")
+    if row.refused and not refused_too:
+        raise ConflictError(
+            f"Job '{job_id}' was refused, and trying again changes nothing unless what it needs has changed: "
+            "then ask with `refused=true`."
+        )
+    deadline = utc_now() + timedelta(hours=lives_h)
+    put_back(session, row, "importer", "A person asked for it.", deadline, asked_by=asked_by)
+    return row
+
+
+def put_back(
+    session: Session, row: JobRow, queue: StageName, reason: str, deadline: datetime, *, asked_by: str | None = None
+) -> None:
+    """Start a new run of a job at a stage whose job can be told from what is known. The row must be locked."""
+    plan = session.get_one(PlanRow, row.id)
+    event = Requeued(
+        job_id=row.id,
+        run=row.run + 1,
+        stage="gateway",
+        attempt=0,
+        at=utc_now(),
+        reason=reason,
+        deadline=deadline,
+        queue=queue,
+        asked_by=asked_by,
+    )
+    decide(session, row, event)
+    put_job(session, message_for(plan, row, queue))
+
+
+def place(row: JobRow) -> dict[str, Any]:
+    """Where a job is, as the last word about it names it: it counts unless something newer was said by then."""
+    return {"job_id": row.id, "run": row.run, "stage": row.stage, "attempt": row.attempt}

@@ -8,7 +8,7 @@ from radiarch_gateway.auth.models import ApiKeyRow, ClinicRow, RefreshTokenRow, 
 from radiarch_gateway.erasures.models import ErasureRow
 from radiarch_gateway.hooks.models import ChangedStudyRow, HeardHookRow, WatchRow
 from radiarch_gateway.housekeeping.models import LeaseRow, ObjectUseRow
-from radiarch_gateway.jobs.models import JobRow
+from radiarch_gateway.jobs.models import JobRow, TombstoneRow
 from radiarch_gateway.mailbox import InboxRow, OutboxRow
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_gateway.rules.models import AutoPlanRow, DecisionRow, RuleRow, RuleSignatureRow, RuleVersionRow
@@ -23,6 +23,7 @@ TABLES = (
     PlanRow,
     JobRow,
     ArtifactRow,
+    TombstoneRow,
     OutboxRow,
     InboxRow,
     WatchRow,

@@ -18,6 +18,7 @@ from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.errors import DamagedError, ForbiddenError, UnauthorizedError
 from radiarch_gateway.ids import ID_PATTERN
 from radiarch_gateway.info.routes import get_info
+from radiarch_gateway.jobs.filters import Filters, Page
 from radiarch_gateway.page.cookies import forget, is_ours, keep
 from radiarch_gateway.page.dvh import Chart, Curves, chart
 from radiarch_gateway.page.html import answer
@@ -53,7 +54,7 @@ async def home(request: Request, gateway: GatewayDep, caller: HomeReader) -> Res
 
 def _last(gateway: Gateway, caller: Caller) -> PlanPage:
     with gateway.database.reading() as session:
-        return plans_page(session, caller.clinic_id, LAST, None)
+        return plans_page(session, Filters(), Page(LAST, None), caller)
 
 
 @router.get("/plan/{plan_id}")

@@ -33,6 +33,7 @@ class PlanRow(SQLModel, table=True):
     study_instance_uid: str = Field(max_length=64, index=True)
     segmentation_uid: str | None = Field(default=None, max_length=64)
     pacs: str = Field(max_length=64)
+    workflow: str = Field(max_length=64, index=True)
     requested: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     resolved: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     idempotency_key: str | None = Field(default=None, max_length=255)

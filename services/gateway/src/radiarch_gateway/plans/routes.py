@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Response
 from starlette.concurrency import run_in_threadpool
 
 from radiarch_gateway.artifacts.models import ArtifactView
@@ -14,6 +14,7 @@ from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.errors import FieldError, InvalidRequestError
 from radiarch_gateway.housekeeping.quota import refuse_when_full
 from radiarch_gateway.ids import ID_PATTERN
+from radiarch_gateway.jobs.filters import FiltersDep, PageDep
 from radiarch_gateway.jobs.routes import cancel_job
 from radiarch_gateway.jobs.views import JobView
 from radiarch_gateway.plans.request import PlanRequest
@@ -93,15 +94,10 @@ def _pacs(gateway: Gateway, requested: str | None) -> str:
 
 
 @router.get("", summary="List plans", responses=problems(422))
-def list_plans(
-    gateway: GatewayDep,
-    caller: PlansReader,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(pattern=ID_PATTERN, description="`next_cursor` of the page before.")] = None,
-) -> PlanPage:
-    """Plans, newest first."""
+def list_plans(gateway: GatewayDep, caller: PlansReader, page: PageDep, filters: FiltersDep) -> PlanPage:
+    """Plans, newest first; filtered by what is asked of them and of their jobs."""
     with gateway.database.reading() as session:
-        return plans_page(session, caller.clinic_id, limit, cursor)
+        return plans_page(session, filters, page, caller)
 
 
 @router.get("/{plan_id}", summary="See a plan", responses=problems(404, 422))

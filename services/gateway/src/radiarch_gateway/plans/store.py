@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from radiarch_common.messages import ImportStudy, utc_now
+from radiarch_common.messages import Requested, utc_now
 from radiarch_common.objects import ObjectStore
 from radiarch_common.plans import ResolvedPlan
 from radiarch_common.settings import Settings
@@ -16,17 +16,19 @@ from sqlmodel import Session, col, select
 from radiarch_gateway.artifacts.store import API, artifacts_of
 from radiarch_gateway.artifacts.store import view as artifact_view
 from radiarch_gateway.audit.act import about
+from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.db import Database
 from radiarch_gateway.errors import ConflictError, MissingError
+from radiarch_gateway.jobs.birth import first_message
+from radiarch_gateway.jobs.books import begin
+from radiarch_gateway.jobs.filters import Filters, Page, conditions
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.jobs.views import job_summary, job_view
-from radiarch_gateway.outbox import put_job
+from radiarch_gateway.outbox import put_event, put_job
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_gateway.plans.outcome import read_outcome
 from radiarch_gateway.plans.request import PlanRequest
 from radiarch_gateway.plans.views import JobLink, PlanAccepted, PlanPage, PlanSummary, PlanView
-
-WAITING = "Accepted; waiting for the message bus."
 
 
 @dataclass(frozen=True)
@@ -86,40 +88,28 @@ def take(database: Database, order: Order, settings: Settings) -> tuple[PlanAcce
 def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
     now = utc_now()
     request = order.request
-    row = PlanRow(
-        id=new_id(now),
-        created_at=now,
+    event = Requested(
+        job_id=new_id(now),
+        run=1,
+        stage="gateway",
+        attempt=0,
+        at=now,
         clinic_id=order.clinic_id,
         asked_by=order.asked_by,
+        deadline=now + timedelta(hours=settings.job_deadline_h),
+        pacs=order.pacs,
         study_instance_uid=request.study_instance_uid,
         segmentation_uid=request.segmentation_uid,
-        pacs=order.pacs,
         requested=request.model_dump(mode="json", exclude_unset=True),
-        resolved=order.resolved.model_dump(mode="json"),
+        resolved=order.resolved,
         idempotency_key=order.idempotency_key,
         body_sha256=body_sha256(request),
     )
-    about(plan_id=row.id)
-    deadline = now + timedelta(hours=settings.job_deadline_h)
-    job = JobRow(id=row.id, created_at=now, updated_at=now, deadline=deadline, message=WAITING)
-    session.add(row)
-    session.flush()
-    session.add(job)
-    session.flush()
-    put_job(
-        session,
-        ImportStudy(
-            job_id=row.id,
-            run=job.run,
-            created_at=now,
-            deadline=deadline,
-            pacs=order.pacs,
-            request=order.resolved,
-            study_instance_uid=request.study_instance_uid,
-            segmentation_uid=request.segmentation_uid,
-        ),
-    )
-    return _accepted(row, job)
+    about(plan_id=event.job_id)
+    job = begin(session, event)
+    put_event(session, event)
+    put_job(session, first_message(event))
+    return _accepted(session.get_one(PlanRow, job.id), job)
 
 
 def _accepted(plan: PlanRow, job: JobRow) -> PlanAccepted:
@@ -170,21 +160,15 @@ def plan_view(database: Database, plan_id: str, clinic_id: str, objects: ObjectS
     )
 
 
-def plans_page(session: Session, clinic_id: str, limit: int, cursor: str | None) -> PlanPage:
-    """Some plans of a clinic, newest first, those before ``cursor``."""
-    statement = (
-        select(PlanRow, JobRow)
-        .join(JobRow)
-        .where(PlanRow.clinic_id == clinic_id)
-        .order_by(col(PlanRow.id).desc())
-        .limit(limit + 1)
+def plans_page(session: Session, filters: Filters, page: Page, caller: Caller) -> PlanPage:
+    """Some plans of the caller's clinic, newest first."""
+    statement = select(PlanRow, JobRow).join(JobRow).where(*conditions(filters, page, caller))
+    rows = list(session.exec(statement.order_by(col(PlanRow.id).desc()).limit(page.limit + 1)).all())
+    shown = rows[: page.limit]
+    return PlanPage(
+        items=[_summary(plan, job) for plan, job in shown],
+        next_cursor=shown[-1][0].id if len(rows) > page.limit else None,
     )
-    if cursor is not None:
-        statement = statement.where(col(PlanRow.id) < cursor)
-    rows = list(session.exec(statement).all())
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return PlanPage(items=[_summary(plan, job) for plan, job in rows], next_cursor=rows[-1][0].id if more else None)
 
 
 def _summary(plan: PlanRow, job: JobRow) -> PlanSummary:

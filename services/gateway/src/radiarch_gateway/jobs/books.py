@@ -1,0 +1,125 @@
+"""What every teller of events does with one, live or again from the start; only where it is written differs."""
+
+from datetime import datetime
+from typing import Protocol
+
+from radiarch_common.messages import Artifact, Erased, Event, Finished, Requested, utc_now
+from sqlmodel import Session, col, delete
+
+from radiarch_gateway.artifacts.models import ArtifactRow
+from radiarch_gateway.artifacts.store import add_artifacts
+from radiarch_gateway.auth.models import ClinicRow
+from radiarch_gateway.jobs.ahead import hear
+from radiarch_gateway.jobs.birth import job_of, plan_of
+from radiarch_gateway.jobs.models import JobRow, TombstoneRow
+from radiarch_gateway.mailbox import InboxRow, OutboxRow
+from radiarch_gateway.plans.models import PlanRow
+
+
+class Books(Protocol):
+    """Where plans, jobs and artifacts are written."""
+
+    def first_time(self, event_id: str, sequence: int) -> bool:
+        """Whether an event was not counted before; from now on it is."""
+        ...
+
+    def job(self, job_id: str) -> JobRow | None:
+        """A job, to be changed."""
+        ...
+
+    def begin(self, event: Requested) -> JobRow:
+        """Enter a plan and its job."""
+        ...
+
+    def leave(self, job_id: str, artifacts: tuple[Artifact, ...]) -> None:
+        """Enter what a job left."""
+        ...
+
+    def erase(self, job_id: str, at: datetime) -> None:
+        """Remove everything of a job, and remember that it was."""
+        ...
+
+    def is_erased(self, job_id: str) -> bool:
+        """Whether a job was erased."""
+        ...
+
+
+def count(books: Books, event: Event, event_id: str, sequence: int) -> bool:
+    """Count an event, once; whether its job is known, or was erased."""
+    if not books.first_time(event_id, sequence):
+        return True
+    if isinstance(event, Erased):
+        books.erase(event.job_id, event.at)
+        return True
+    if books.is_erased(event.job_id):
+        return True
+    job = books.job(event.job_id)
+    if job is None and isinstance(event, Requested):
+        job = books.begin(event)
+    if job is None:
+        return False
+    if hear(job, event, event_id, sequence) and isinstance(event, Finished):
+        books.leave(job.id, event.artifacts)
+    return True
+
+
+class SessionBooks:
+    """Written into the database as they come."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def first_time(self, event_id: str, sequence: int) -> bool:
+        """See ``Books.first_time``."""
+        if self._session.get(InboxRow, event_id) is not None:
+            return False
+        self._session.add(InboxRow(event_id=event_id, sequence=sequence, received_at=utc_now()))
+        return True
+
+    def job(self, job_id: str) -> JobRow | None:
+        """See ``Books.job``."""
+        return self._session.get(JobRow, job_id, with_for_update=True)
+
+    def begin(self, event: Requested) -> JobRow:
+        """See ``Books.begin``."""
+        return begin(self._session, event)
+
+    def leave(self, job_id: str, artifacts: tuple[Artifact, ...]) -> None:
+        """See ``Books.leave``."""
+        add_artifacts(self._session, job_id, artifacts)
+
+    def erase(self, job_id: str, at: datetime) -> None:
+        """See ``Books.erase``."""
+        forget(self._session, job_id, at)
+
+    def is_erased(self, job_id: str) -> bool:
+        """See ``Books.is_erased``."""
+        return self._session.get(TombstoneRow, job_id) is not None
+
+
+def begin(session: Session, event: Requested) -> JobRow:
+    """Enter a plan and its job; a clinic that the database has lost comes back under its id."""
+    clinic_of(session, event)
+    job = job_of(event)
+    session.add(plan_of(event))
+    session.flush()
+    session.add(job)
+    session.flush()
+    return job
+
+
+def clinic_of(session: Session, event: Requested) -> None:
+    """Make the clinic of a plan when the database has lost it; whose it is is known by its id alone."""
+    if session.get(ClinicRow, event.clinic_id) is None:
+        session.add(ClinicRow(id=event.clinic_id, name=event.clinic_id, created_at=event.at))
+        session.flush()
+
+
+def forget(session: Session, job_id: str, at: datetime) -> None:
+    """Remove everything of a job from these tables, and set its tombstone; done again, it changes nothing."""
+    session.exec(delete(OutboxRow).where(col(OutboxRow.job_id) == job_id))
+    session.exec(delete(ArtifactRow).where(col(ArtifactRow.job_id) == job_id))
+    session.exec(delete(JobRow).where(col(JobRow.id) == job_id))
+    session.exec(delete(PlanRow).where(col(PlanRow.id) == job_id))
+    if session.get(TombstoneRow, job_id) is None:
+        session.add(TombstoneRow(job_id=job_id, erased_at=at))

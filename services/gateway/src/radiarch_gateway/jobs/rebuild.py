@@ -1,0 +1,213 @@
+"""Job state told again from the event stream: ``python -m radiarch_gateway.jobs.rebuild [--replace]``.
+
+Plans, jobs, artifacts and tombstones come back as the stream tells them, by the same rules as live. What the stream
+no longer holds (plans from before its retention, or from before it told requests) is left as it is.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from pydantic import ValidationError
+from radiarch_common.bus import BUS_ERRORS, Bus, connect
+from radiarch_common.errors import RadiarchError
+from radiarch_common.messages import Artifact, Event, Requested, utc_now
+from radiarch_common.settings import Settings
+from radiarch_common.telemetry import configure_logging, get_logger
+from radiarch_common.topology import EVENTS
+from sqlalchemy import text
+from sqlmodel import Session, col, delete, select
+
+from radiarch_gateway.aggregate import event_id_of, read_event
+from radiarch_gateway.artifacts.models import ArtifactRow
+from radiarch_gateway.artifacts.store import add_artifacts
+from radiarch_gateway.db import Database
+from radiarch_gateway.jobs.ahead import put_on_top
+from radiarch_gateway.jobs.birth import job_of, plan_of
+from radiarch_gateway.jobs.books import clinic_of, count, forget
+from radiarch_gateway.jobs.models import JobRow, TombstoneRow
+from radiarch_gateway.mailbox import InboxRow
+from radiarch_gateway.plans.models import PlanRow
+
+BATCH: Final = 500
+FETCH_S: Final = 5.0
+
+log = get_logger(__name__)
+
+
+class RebuildError(RadiarchError):
+    """The database is not to be rebuilt."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One event as it lies in the stream."""
+
+    event: Event
+    event_id: str
+    sequence: int
+
+
+@dataclass
+class MemoryBooks:
+    """Plans, jobs and artifacts while they are told again."""
+
+    begun: dict[str, Requested] = field(default_factory=dict[str, Requested])
+    jobs: dict[str, JobRow] = field(default_factory=dict[str, JobRow])
+    artifacts: dict[str, tuple[Artifact, ...]] = field(default_factory=dict[str, tuple[Artifact, ...]])
+    erased: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    heard: dict[str, int] = field(default_factory=dict[str, int])
+
+    def first_time(self, event_id: str, sequence: int) -> bool:
+        """See ``Books.first_time``."""
+        if event_id in self.heard:
+            return False
+        self.heard[event_id] = sequence
+        return True
+
+    def job(self, job_id: str) -> JobRow | None:
+        """See ``Books.job``."""
+        return self.jobs.get(job_id)
+
+    def begin(self, event: Requested) -> JobRow:
+        """See ``Books.begin``."""
+        self.begun[event.job_id] = event
+        self.jobs[event.job_id] = job_of(event)
+        return self.jobs[event.job_id]
+
+    def leave(self, job_id: str, artifacts: tuple[Artifact, ...]) -> None:
+        """See ``Books.leave``."""
+        self.artifacts[job_id] = artifacts
+
+    def erase(self, job_id: str, at: datetime) -> None:
+        """See ``Books.erase``."""
+        for kept in (self.begun, self.jobs, self.artifacts):
+            kept.pop(job_id, None)
+        self.erased.setdefault(job_id, at)
+
+    def is_erased(self, job_id: str) -> bool:
+        """See ``Books.is_erased``."""
+        return job_id in self.erased
+
+
+def tell(events: Iterable[Told]) -> MemoryBooks:
+    """What events tell, in the order of the stream."""
+    books = MemoryBooks()
+    for told in events:
+        if not count(books, told.event, told.event_id, told.sequence):
+            books.heard.pop(told.event_id)  # of a job that is left as it is: it may not have been counted yet
+    return books
+
+
+def write(session: Session, books: MemoryBooks) -> None:
+    """Put what was told into the database, over what it holds of the same jobs.
+
+    A decision of a gateway that is not in the stream yet stays on top.
+    """
+    for job_id, at in books.erased.items():
+        forget(session, job_id, at)
+    erased = set(session.exec(select(TombstoneRow.job_id)).all())  # also what the stream has not heard of yet
+    for job_id, event in books.begun.items():
+        if job_id in erased:
+            continue
+        clinic_of(session, event)
+        before = session.get(JobRow, job_id)
+        waiting = [one for one in before.ahead if one["id"] not in books.heard] if before is not None else []
+        job = books.jobs[job_id]
+        put_on_top(job, waiting)
+        session.merge(plan_of(event))
+        session.flush()
+        session.merge(job)
+        session.flush()
+        session.exec(delete(ArtifactRow).where(col(ArtifactRow.job_id) == job_id))
+        add_artifacts(session, job_id, books.artifacts.get(job_id, ()))
+    now = utc_now()
+    known = set(session.exec(select(InboxRow.event_id)).all())
+    session.add_all(
+        InboxRow(event_id=event_id, sequence=sequence, received_at=now)
+        for event_id, sequence in books.heard.items()
+        if event_id not in known
+    )
+
+
+def rebuild(database: Database, settings: Settings, *, replace: bool) -> int:
+    """Read the stream and write the database, in one transaction that keeps gateways from writing; jobs told.
+
+    A gateway that runs meanwhile waits, and goes on where the stream was read to.
+
+    Raises
+    ------
+    RebuildError
+        If the database holds plans, and they are not to be replaced.
+    """
+    database.migrate()
+    with database.writing() as session:
+        if database.kind == "postgresql":
+            session.connection().execute(text("LOCK TABLE inbox, jobs IN EXCLUSIVE MODE"))
+        if not replace and session.exec(select(PlanRow.id).limit(1)).first() is not None:
+            raise RebuildError("The database holds plans: with --replace they are told again from the stream.")
+        books = tell(asyncio.run(_read(settings)))
+        write(session, books)
+    log.info("rebuilt", jobs=len(books.jobs), events=len(books.heard), erased=len(books.erased))
+    return len(books.jobs)
+
+
+async def _read(settings: Settings) -> list[Told]:
+    client = await connect(settings, "rebuild")
+    try:
+        return [told for message in await _messages(Bus(client)) if (told := _told(message)) is not None]
+    finally:
+        await client.close()
+
+
+async def _messages(bus: Bus) -> list[Msg]:
+    """Every message of the stream up to now, in its order."""
+    last = (await bus.js.stream_info(EVENTS)).state.last_seq
+    config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE, mem_storage=True)
+    subscription = await bus.js.pull_subscribe("events.*.*.*", stream=EVENTS, config=config)
+    found: list[Msg] = []
+    pending = (await subscription.consumer_info()).num_pending or 0
+    while pending and (not found or found[-1].metadata.sequence.stream < last):
+        found += await subscription.fetch(BATCH, timeout=FETCH_S)
+        pending = found[-1].metadata.num_pending
+    with suppress(*BUS_ERRORS):
+        await subscription.unsubscribe()
+    return found
+
+
+def _told(message: Msg) -> Told | None:
+    sequence = message.metadata.sequence.stream
+    try:
+        return Told(read_event(message.data), event_id_of(message.headers, sequence), sequence)
+    except ValidationError as error:
+        log.error("unreadable event", subject=message.subject, errors=error.error_count())
+        return None
+
+
+def main() -> int:
+    """Rebuild by the environment's settings; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m radiarch_gateway.jobs.rebuild", description=__doc__)
+    parser.add_argument("--replace", action="store_true", help="Also when the database holds plans.")
+    replace: bool = parser.parse_args().replace
+    settings = Settings()
+    configure_logging("rebuild", settings.log_level)
+    database = Database(settings.database_url)
+    try:
+        rebuild(database, settings, replace=replace)
+    except (RadiarchError, *BUS_ERRORS) as error:
+        log.error("not rebuilt", why=str(error))
+        return 1
+    finally:
+        database.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
