@@ -1,8 +1,9 @@
 """Rules without a PACS: what they match, what they ask for, and that only a signed one plans."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,13 +14,15 @@ from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
 from radiarch_gateway.auth.scopes import Role
 from radiarch_gateway.db import Database
+from radiarch_gateway.hooks.models import WatchRow
 from radiarch_gateway.hooks.store import LostError, WatchStore
 from radiarch_gateway.hooks.study import Series, StructureSet, StructureSetTags, Study, content_key
+from radiarch_gateway.rules import decisions, store
 from radiarch_gateway.rules.asking import NotPlannedError, check, check_pins, request_for, resolved_for
 from radiarch_gateway.rules.body import Match, RuleBody
 from radiarch_gateway.rules.matching import Outcome, Ready, match
-from radiarch_gateway.rules.store import active_rules
 from radiarch_gateway.rules.views import Pins
+from radiarch_testkit.databases import Databases
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 from radiarch_testkit.people import login
 
@@ -155,7 +158,7 @@ async def test_a_rule_is_made_signed_changed_and_put_to_rest(
 
     def active() -> list[tuple[int, str]]:
         with app.state.gateway.database.reading() as session:
-            return [(one.version, one.body.title) for one in active_rules(session)]
+            return [(one.version, one.body.title) for one in store.active_rules(session)]
 
     made = (await http.post("/api/v1/rules", json=rule)).json()
     path = f"/api/v1/rules/{made['id']}"
@@ -226,28 +229,78 @@ async def test_another_clinics_rule_is_as_good_as_missing(
         assert (await client.post(f"{path}/{what}", headers=other)).status_code == 404
 
 
-def test_one_look_at_a_time_and_a_dead_one_is_followed(settings: Settings) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database of each kind."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'radiarch.db'}"
+    else:
+        postgres: Databases = request.getfixturevalue("postgres")
+        url = postgres.new_database()
+    found = Database(url)
+    found.migrate()
+    yield found
+    found.close()
+
+
+def test_one_look_at_a_time_and_a_dead_one_is_followed(database: Database) -> None:
     """Fails when two gateways look at once, when one that was silent too long goes on, or when a hint is lost."""
-    database = Database(settings.database_url)
-    database.migrate()
     one, other = WatchStore(database, "main"), WatchStore(database, "main")
-    begun = one.begin()
-    assert begun is not None
-    assert begun.holder is not None
+    begun = begin(one)
     assert other.begin() is None
-    one.read_up_to(begun.holder, 7, "mark", ["a", "b"])
-    one.end(begun.holder, timedelta(hours=1))
+    one.read_up_to(begun, 7, "mark", ["a", "b"])
+    one.end(begun, timedelta(hours=1))
     assert other.begin() is None, "it is not time yet"
     assert other.hint("f" * 64)
     assert not one.hint("f" * 64)
-    hurried = one.begin()
-    assert hurried is not None
-    assert (hurried.cursor, hurried.mark) == (7, "mark")
+    hurried = begin(one)
     with pytest.raises(LostError):
-        other.renew(begun.holder)
-    assert [row.orthanc_id for row in one.to_judge()] == ["a", "b"]
+        one.renew(begun)
     first = one.to_judge()[0]
-    one.read_up_to(str(hurried.holder), 8, "mark", ["a"])
+    one.read_up_to(hurried, 8, "mark", ["a"])
     one.judged(first)
     assert {row.orthanc_id for row in one.to_judge()} == {"a", "b"}, "a study that changed while it was judged is lost"
-    database.close()
+    with database.writing() as session:
+        session.get_one(WatchRow, "main").held_until = utc_now() - timedelta(seconds=1)
+    taken_over = begin(other)
+    with pytest.raises(LostError):
+        one.read_up_to(hurried, 9, None, [])
+    other.let_go(taken_over)
+    assert begin(one)
+
+
+def begin(store: WatchStore) -> str:
+    row = store.begin()
+    assert row is not None
+    assert row.holder is not None
+    return row.holder
+
+
+def test_a_plan_that_was_begun_is_ended_once(
+    database: Database, rule: dict[str, Any], catalogue: Catalogue, settings: Settings
+) -> None:
+    """Fails when a gateway that died between begin and end leaves a content planned, or writes it down twice."""
+    body = RuleBody.model_validate(rule)
+    pins = Pins.of(check(body, catalogue, settings))
+    with database.writing() as session:
+        made = store.make(session, "main", "user:1", body)
+        store.sign(session, "main", made.id, 1, "user:2", pins)
+    with database.reading() as session:
+        (active,) = store.active_rules(session)
+    decisions.begin_plan(database, active, "0" * 64)
+    decisions.begin_plan(database, active, "0" * 64)
+    assert not decisions.planned(database, ["0" * 64])
+    decision = decisions.Decision("main", "1.2.3", Outcome.PLANNED, plan_id="p1")
+    decisions.end_plan(database, active, "0" * 64, decision)
+    decisions.end_plan(database, active, "0" * 64, decision)
+    assert decisions.planned(database, ["0" * 64]) == {"0" * 64}
+    refused = decisions.Decision("main", "1.2.4", Outcome.REFUSED, ("Because.",))
+    decisions.write(database, active, refused)
+    decisions.write(database, active, refused)
+    with database.writing() as session:
+        page = decisions.page(session, "main", 10, rule_id=made.id)
+        told = [(one.outcome, one.study_instance_uid) for one in page.items]
+        assert sorted(told) == [("planned", "1.2.3"), ("refused", "1.2.4")]
+        assert not decisions.page(session, "elsewhere", 10).items
+        decisions.forget_study(session, "1.2.3")
+        assert len(decisions.page(session, "main", 10).items) == 1

@@ -69,6 +69,13 @@ class WatchStore:
             else:
                 row.failures, row.last_error, row.last_error_at = row.failures + 1, error[:500], now
 
+    def let_go(self, holder: str) -> None:
+        """The look is broken off: whoever comes next begins at once."""
+        with self._database.writing() as session:
+            row = session.get(WatchRow, self._pacs, with_for_update=True)
+            if row is not None and row.holder == holder:
+                row.holder, row.held_until, row.next_look_at = None, None, utc_now()
+
     def read_up_to(self, holder: str, change: int, mark: str | None, studies: Iterable[str]) -> None:
         """Keep studies that have changed, and the cursor, in one transaction. Raises LostError."""
         with self._database.writing() as session:

@@ -99,6 +99,9 @@ class Watcher:
             error = str(caught)
             pause = min(self._settings.look_every_s * 2.0 ** min(row.failures, 16), LONGEST_PAUSE_S)
             log.warning("look failed", pacs=self.orthanc.name, reason=error, next_in_s=round(pause))
+        except asyncio.CancelledError:
+            await asyncio.to_thread(self.store.let_go, row.holder)
+            raise
         await asyncio.to_thread(self.store.end, row.holder, timedelta(seconds=pause), error)
 
     async def _until_next(self) -> float:

@@ -1,9 +1,11 @@
 """What rules decided and planned, in the database. Blocking."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from radiarch_common.messages import utc_now
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete, select
 
 from radiarch_gateway.db import Database
@@ -42,7 +44,7 @@ def planned(database: Database, contents: Collection[str]) -> set[str]:
 
 def begin_plan(database: Database, rule: ActiveRule, content: str) -> None:
     """Say that a content is about to be planned; said again, nothing changes."""
-    with database.writing() as session:
+    with suppress(IntegrityError), database.writing() as session:  # another gateway may be saying it
         if session.get(AutoPlanRow, content) is None:
             session.add(AutoPlanRow(content=content, rule_id=rule.id, created_at=utc_now()))
 
