@@ -128,16 +128,18 @@ class Defaults(Shape):
 
 class DensityOverride(Shape):
     """
-    A structure (contrast, artefact, couch, bolus) that is given one HU; where two overlap the later one holds.
+    A structure (contrast, artefact, couch, bolus) that is given one HU or mass density.
 
-    It acts wherever it lies: outside the body outline, where all else is air, the beams go through it. Dose is given
-    out inside the body outline alone.
+    Where two overlap the later one holds. It acts wherever it lies: outside the body outline, where all else is air,
+    the beams go through it. Dose is given out inside the body outline alone.
     """
 
     structure: str
     """Drawn or derived; `{target}` and `{body}` stand for target and body outline."""
-    hu: float
+    hu: float | None = None
     """Within what the CT calibration was measured for."""
+    mass_density_g_cm3: float | None = None
+    """Instead of `hu`: the HU to which the CT calibration gives this density, and so its material too."""
 
 
 class Deployment(Shape):
