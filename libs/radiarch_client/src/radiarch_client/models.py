@@ -604,19 +604,19 @@ class PlanPage(Shape):
 class PlanRequest(Shape):
     """A plan on one study. Machine and CT calibration must be named unless the deployment has chosen them."""
 
-    study_instance_uid: str
-    """The study to plan on."""
-    segmentation_uid: str | None = None
-    """SOP Instance UID of the RTSTRUCT; may be left out when the study has only one."""
     workflow: str
     prescription: PrescriptionRequest
     machine: str | None = None
     ct_calibration: str | None = None
     dose_grid_mm: float | None = None
     """Spacing of the dose grid in plane; left out: the workflow's."""
+    overrides: Overrides | None = None
+    study_instance_uid: str
+    """The study to plan on."""
+    segmentation_uid: str | None = None
+    """SOP Instance UID of the RTSTRUCT; may be left out when the study has only one."""
     pacs: str | None = None
     """Connector that holds the study and takes the plan; left out: the deployment's."""
-    overrides: Overrides | None = None
 
 
 class PlanSpec(Shape):
