@@ -48,7 +48,7 @@ def add_job(session: Session, job_id: str, at: datetime, state: JobState = JobSt
     session.add(PlanRow(id=job_id, created_at=at, clinic_id="main", asked_by="x", body_sha256="0" * 64, **plan))
     session.flush()
     finished = at if state.final else None
-    times = {"created_at": at, "updated_at": at, "deadline": at, "finished_at": finished}
+    times: dict[str, Any] = {"created_at": at, "updated_at": at, "deadline": at, "finished_at": finished}
     session.add(JobRow(id=job_id, state=state.value, **times, **own))
     session.flush()
 
@@ -77,8 +77,8 @@ def test_only_what_no_living_job_can_name_is_swept(
         add_job(session, "failed", old, JobState.FAILED, case_key="cases/a")
         add_job(session, "lettered", old, JobState.FAILED, case_key="cases/a", stage="exporter")
         add_job(session, "before", old)
-        times = {"created_at": old, "what": "plan", "state": "done"}
-        session.add(ErasureRow(id="e", clinic_id="main", asked_by="x", plan_ids=["erased"], **times))
+        known: dict[str, Any] = {"created_at": old, "what": "plan", "state": "done"}
+        session.add(ErasureRow(id="e", clinic_id="main", asked_by="x", plan_ids=["erased"], **known))
     named = [
         "artifacts/done/1/f",
         "results/done/1-2-9/result.json",

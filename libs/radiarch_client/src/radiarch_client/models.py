@@ -128,16 +128,18 @@ class Defaults(Shape):
 
 class DensityOverride(Shape):
     """
-    A structure (contrast, artefact, couch, bolus) that is given one HU; where two overlap the later one holds.
+    A structure (contrast, artefact, couch, bolus) that is given one HU or mass density.
 
-    It acts wherever it lies: outside the body outline, where all else is air, the beams go through it. Dose is given
-    out inside the body outline alone.
+    Where two overlap the later one holds. It acts wherever it lies: outside the body outline, where all else is air,
+    the beams go through it. Dose is given out inside the body outline alone.
     """
 
     structure: str
     """Drawn or derived; `{target}` and `{body}` stand for target and body outline."""
-    hu: float
+    hu: float | None = None
     """Within what the CT calibration was measured for."""
+    mass_density_g_cm3: float | None = None
+    """Instead of `hu`: the HU to which the CT calibration gives this density, and so its material too."""
 
 
 class Deployment(Shape):
@@ -602,19 +604,19 @@ class PlanPage(Shape):
 class PlanRequest(Shape):
     """A plan on one study. Machine and CT calibration must be named unless the deployment has chosen them."""
 
-    study_instance_uid: str
-    """The study to plan on."""
-    segmentation_uid: str | None = None
-    """SOP Instance UID of the RTSTRUCT; may be left out when the study has only one."""
     workflow: str
     prescription: PrescriptionRequest
     machine: str | None = None
     ct_calibration: str | None = None
     dose_grid_mm: float | None = None
     """Spacing of the dose grid in plane; left out: the workflow's."""
+    overrides: Overrides | None = None
+    study_instance_uid: str
+    """The study to plan on."""
+    segmentation_uid: str | None = None
+    """SOP Instance UID of the RTSTRUCT; may be left out when the study has only one."""
     pacs: str | None = None
     """Connector that holds the study and takes the plan; left out: the deployment's."""
-    overrides: Overrides | None = None
 
 
 class PlanSpec(Shape):
