@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from fastapi import FastAPI
 from radiarch_common.bus import Bus, connect
 from radiarch_common.catalogue import Catalogue
@@ -17,6 +18,13 @@ from radiarch_gateway.app import create_app
 from radiarch_standalone.embedded_nats import EmbeddedNats
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 from radiarch_testkit.offer import plan_body, small_catalogue
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """Tracebacks as lines: pictures of every frame with its variables take seconds."""
+    plain = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info]
+    structlog.configure(processors=[*plain, structlog.processors.KeyValueRenderer()])
 
 
 @pytest.fixture
