@@ -65,7 +65,11 @@ async def test_every_answer_is_as_described(
         plan_id: str = (await client.post("/plans", json=body)).json()["id"]
         await stage_hand.say(plan_id, "exporter", "finished", artifacts=_artifacts(objects))
         plan = await until(lambda: client.get(f"/plans/{plan_id}"), lambda answer: answer.json()["artifacts"])
+        colleague = await client.get("/auth/me", headers=login(app, {Role.CLINICIAN}))
+    login(app, {Role.CLINICIAN}, "elsewhere")
+    # A user and a clinic that may be shut out: not those of who asks here.
     ids = {"plan_id": plan_id, "job_id": plan_id, "artifact_id": plan.json()["artifacts"][0]["id"]}
+    ids |= {"user_id": colleague.json()["id"].removeprefix("user:"), "clinic_id": "elsewhere"}
     lines = [f'"path.{name}" = "{value}"' for name, value in ids.items()]
     (tmp_path / "schemathesis.toml").write_text("\n".join(["[parameters]", *lines, ""]))
     done = await asyncio.to_thread(_run, url, headers["Authorization"], tmp_path)

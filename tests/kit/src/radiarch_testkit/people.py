@@ -11,7 +11,7 @@ from radiarch_gateway.auth.models import ClinicRow, SessionRow, UserRow
 from radiarch_gateway.auth.scopes import Role
 from radiarch_gateway.auth.tokens import AccessClaims, make_access_token
 
-NO_PASSWORD = "!"
+NO_PASSWORD = "$2b$04$" + "." * 53
 """No password has this hash."""
 
 
