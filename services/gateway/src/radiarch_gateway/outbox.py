@@ -126,7 +126,7 @@ class Relay:
         else:
             stage, kind = JOB_ERRANDS[errand]
             await bus.send_job(stage, kind.model_validate_json(row.payload))
-        log.info("sent", errand=row.errand, job_id=row.job_id)
+        log.debug("sent", errand=row.errand, job_id=row.job_id)
 
     def _pending(self) -> list[OutboxRow]:
         with self._database.reading() as session:

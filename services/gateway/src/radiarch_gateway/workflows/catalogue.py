@@ -1,5 +1,8 @@
 """What the planners offer, as they last said it."""
 
+import math
+import time
+
 from pydantic import ValidationError
 from radiarch_common.catalogue import Catalogue
 from radiarch_common.errors import UnavailableError
@@ -9,20 +12,25 @@ from radiarch_gateway.bus import Link
 from radiarch_gateway.errors import NotReadyError
 
 RETRY_AFTER_S = 10
+FRESH_S = 0.5
+"""Under load the bus is asked twice a second, and not twice a request."""
 
 log = get_logger(__name__)
 
 
 class Catalogues:
-    """Read from the bus at each request; what was read last serves while the bus is away."""
+    """Read from the bus, at most once in a moment; what was read last serves while the bus is away."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._last: Catalogue | None = None
         self._last_data = b""
+        self._read_at = -math.inf
 
     async def current(self) -> Catalogue:
         """The catalogue. Raises NotReadyError when no planner has published one that can be read."""
+        if self._last is not None and time.monotonic() - self._read_at < FRESH_S:
+            return self._last
         why = "No planner has published its catalogue yet: start a planner, or wait until it is up."
         try:
             found = await self._link.catalogue()
@@ -43,6 +51,7 @@ class Catalogues:
             return None
 
     def _read(self, data: bytes) -> str:
+        self._read_at = time.monotonic()
         if self._last is not None and data == self._last_data:
             return ""
         try:
