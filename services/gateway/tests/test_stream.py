@@ -45,7 +45,10 @@ async def _follow(
 
 
 async def _job(http: httpx.AsyncClient, body: dict[str, Any]) -> str:
-    return (await http.post("/api/v1/plans", json=body)).json()["id"]
+    """A job whose request is in the stream, so that what a stage says comes after it."""
+    job_id = (await http.post("/api/v1/plans", json=body)).json()["id"]
+    await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["queued_for"] == "importer")
+    return job_id
 
 
 async def _work(stage_hand: StageHand, job_id: str) -> None:
@@ -66,8 +69,8 @@ async def test_every_event_once_across_breaks(
     while not seen or seen[-1].data["stage"] != "exporter":
         seen += await _follow(http, job_id, after=seen[-1].id if seen else None, stop=7)
     await working
-    assert [event.kind for event in seen] == ["started", *["progress"] * STEPS, "finished"]
-    assert [e.data["message"] for e in seen[1:-1]] == [f"step {step}" for step in range(STEPS)]
+    assert [event.kind for event in seen] == ["requested", "started", *["progress"] * STEPS, "finished"]
+    assert [e.data["message"] for e in seen[2:-1]] == [f"step {step}" for step in range(STEPS)]
     places = [int(event.id) for event in seen]
     assert places == sorted(set(places))
 
@@ -79,7 +82,7 @@ async def test_the_stream_ends_with_the_job_and_is_told_again_to_who_comes_late(
     job_id = await _job(http, body)
     await _work(stage_hand, job_id)
     seen = await _follow(http, job_id)
-    assert (len(seen), seen[-1].kind) == (STEPS + 2, "finished")
+    assert (len(seen), seen[-1].kind) == (STEPS + 3, "finished")
     await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["state"] == "succeeded")
     again = await http.get(f"/api/v1/jobs/{job_id}/events", headers={"Last-Event-ID": seen[-1].id})
     assert (again.status_code, again.content) == (204, b"")
@@ -94,7 +97,7 @@ async def test_the_last_word_of_a_worker_that_was_fenced_off_does_not_end_the_st
     await stage_hand.say(job_id, "planner", "failed", attempt=1, refused=False, reason="late")
     await stage_hand.say(job_id, "exporter", "finished")
     seen = await _follow(http, job_id)
-    assert [event.kind for event in seen] == ["started", "failed", "finished"]
+    assert [event.kind for event in seen] == ["requested", "started", "failed", "finished"]
 
 
 async def test_a_viewer_outlives_a_killed_bus(
@@ -109,7 +112,7 @@ async def test_a_viewer_outlives_a_killed_bus(
     nats_server.start()
     await stage_hand.say(job_id, "planner", "progress", progress=0.5, message="half")
     await stage_hand.say(job_id, "planner", "failed", refused=False, reason="Enough.")
-    assert [event.kind for event in await following] == ["started", "progress", "failed"]
+    assert [event.kind for event in await following] == ["requested", "started", "progress", "failed"]
 
 
 async def test_a_job_whose_events_are_no_longer_kept_ends_its_stream(

@@ -115,8 +115,9 @@ def _resume_after(
     responses={
         200: {
             "description": (
-                "Server-sent events: `event` is the kind (`started`, `progress`, `waiting`, `retrying`, `finished`, "
-                "`failed`, `cancelled`), `data` the event as JSON, `id` its place. The stream ends with the job; "
+                "Server-sent events: `event` is the kind (`requested`, `started`, `progress`, `waiting`, `retrying`, "
+                "`finished`, `failed`, `cancelling`, `cancelled`, `requeued`), `data` the event as JSON, "
+                "`id` its place. The stream ends with the job; "
                 "`Last-Event-ID` goes on after a break without a gap or a repeat."
             )
         },
