@@ -15,7 +15,6 @@ from radiarch_gateway.admin.commands import app as admin
 from rich.console import Console
 from rich.table import Table
 
-from radiarch_standalone.admin_rebuild import rebuild_state
 from radiarch_standalone.demo import DemoOptions, run_demo
 from radiarch_standalone.doctor import examine
 from radiarch_standalone.local import LocalRadiarch
@@ -101,9 +100,6 @@ def doctor() -> None:
     console.print(table)
     if any(finding.verdict == "missing" for finding in findings):
         raise typer.Exit(1)
-
-
-app.command()(rebuild_state)
 
 
 @app.callback(invoke_without_command=True)

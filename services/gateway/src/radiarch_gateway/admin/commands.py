@@ -10,6 +10,7 @@ from radiarch_gateway.admin.clinics import register as register_clinics
 from radiarch_gateway.admin.erasures import register as register_erasures
 from radiarch_gateway.admin.keys import register as register_keys
 from radiarch_gateway.admin.place import choose
+from radiarch_gateway.admin.rebuild import register as register_rebuild
 from radiarch_gateway.admin.users import register as register_users
 
 app = typer.Typer(
@@ -30,5 +31,5 @@ def main(
     choose(data)
 
 
-for register in (register_users, register_clinics, register_keys, register_audit, register_erasures):
+for register in (register_users, register_clinics, register_keys, register_audit, register_erasures, register_rebuild):
     register(app)

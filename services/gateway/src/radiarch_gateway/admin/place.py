@@ -29,10 +29,13 @@ def choose(data: Path | None) -> None:
 
 
 @contextmanager
-def opened() -> Generator[Database]:
-    """The database, its schema up to date; what was refused becomes a message and exit status 1."""
+def opened(*, new: bool = False) -> Generator[Database]:
+    """The database, its schema up to date; what was refused becomes a message and exit status 1.
+
+    ``new`` makes one where there is none.
+    """
     try:
-        url = _url()
+        url = _url(new=new)
         database = Database(url)
         try:
             database.migrate()
@@ -48,10 +51,10 @@ def opened() -> Generator[Database]:
         raise typer.Exit(1) from error
 
 
-def _url() -> str:
+def _url(*, new: bool) -> str:
     url = f"{_SQLITE}{_Place.data / DATABASE_FILE}" if _Place.data else Settings().database_url
     file = url.removeprefix(_SQLITE)
-    if url.startswith(_SQLITE) and not Path(file).is_file():
+    if not new and url.startswith(_SQLITE) and not Path(file).is_file():
         raise RefusedError(
             f"There is no database {file}.",
             "Name a folder with --data, or set RADIARCH_DATABASE_URL; start Radiarch once.",

@@ -4,9 +4,7 @@ Plans, jobs, artifacts and tombstones come back as the stream tells them, by the
 no longer holds (plans from before its retention, or from before it told requests) is left as it is.
 """
 
-import argparse
 import asyncio
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from radiarch_common.bus import BUS_ERRORS, Bus, connect
 from radiarch_common.errors import RadiarchError
 from radiarch_common.messages import Artifact, Event, Requested, utc_now
 from radiarch_common.settings import Settings
-from radiarch_common.telemetry import configure_logging, get_logger
+from radiarch_common.telemetry import get_logger
 from radiarch_common.topology import EVENTS
 from sqlalchemy import text
 from sqlmodel import Session, col, delete, select
@@ -189,25 +187,3 @@ def _told(message: Msg) -> Told | None:
     except ValidationError as error:
         log.error("unreadable event", subject=message.subject, errors=error.error_count())
         return None
-
-
-def main() -> int:
-    """Rebuild by the environment's settings; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m radiarch_gateway.jobs.rebuild", description=__doc__)
-    parser.add_argument("--replace", action="store_true", help="Also when the database holds plans.")
-    replace: bool = parser.parse_args().replace
-    settings = Settings()
-    configure_logging("rebuild", settings.log_level)
-    database = Database(settings.database_url)
-    try:
-        rebuild(database, settings, replace=replace)
-    except (RadiarchError, *BUS_ERRORS) as error:
-        log.error("not rebuilt", why=str(error))
-        return 1
-    finally:
-        database.close()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
