@@ -51,7 +51,13 @@ async def client(app: FastAPI, objects: FolderStore) -> AsyncIterator[httpx.Asyn
 
 def _add_plan(app: FastAPI, objects: FolderStore) -> None:
     now = utc_now()
-    plan: dict[str, Any] = {"study_instance_uid": "1.2", "pacs": "main", "requested": {}, "resolved": {}}
+    plan: dict[str, Any] = {
+        "study_instance_uid": "1.2",
+        "pacs": "main",
+        "workflow": "w",
+        "requested": {},
+        "resolved": {},
+    }
     with app.state.gateway.database.writing() as session:
         session.add(PlanRow(id=PLAN, created_at=now, clinic_id="main", asked_by="x", body_sha256="0" * 64, **plan))
         session.flush()

@@ -44,7 +44,13 @@ def sweeper(database: Database, objects: FolderStore) -> Sweeper:
 
 
 def add_job(session: Session, job_id: str, at: datetime, state: JobState = JobState.SUCCEEDED, **own: Any) -> None:  # noqa: ANN401
-    plan: dict[str, Any] = {"study_instance_uid": "1.2", "pacs": "main", "requested": {}, "resolved": {}}
+    plan: dict[str, Any] = {
+        "study_instance_uid": "1.2",
+        "pacs": "main",
+        "workflow": "w",
+        "requested": {},
+        "resolved": {},
+    }
     session.add(PlanRow(id=job_id, created_at=at, clinic_id="main", asked_by="x", body_sha256="0" * 64, **plan))
     session.flush()
     finished = at if state.final else None
