@@ -108,8 +108,12 @@ async def test_a_neighbour_that_is_down_is_waited_for_however_long(line: Line) -
 
 
 async def test_a_job_that_waits_past_its_deadline_fails_and_says_for_what(line: Line) -> None:
-    line.toy("wait")
+    """The worker is there before the job is: a process that takes longer to start than a job lives has tried nothing."""
+    line.toy("step 0")
     line.worker()
+    await line.send(import_job("job00002"))
+    await line.until_kind("finished")
+    line.toy("wait")
     await line.send(import_job(lives_s=6.0))
     failed = [e for e in await line.until_kind("failed") if isinstance(e, Failed)]
     assert "PACS 'main'" in failed[0].reason
