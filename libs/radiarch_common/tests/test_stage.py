@@ -108,7 +108,7 @@ async def test_a_neighbour_that_is_down_is_waited_for_however_long(line: Line) -
 
 
 async def test_a_job_that_waits_past_its_deadline_fails_and_says_for_what(line: Line) -> None:
-    """The worker is there before the job is: a process that takes longer to start than a job lives has tried nothing."""
+    """The worker is there first: a process that takes longer to start than a job lives has waited for nothing."""
     line.toy("step 0")
     line.worker()
     await line.send(import_job("job00002"))

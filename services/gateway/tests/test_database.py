@@ -95,7 +95,7 @@ def test_a_database_of_the_first_version_keeps_its_plans(database_url: str) -> N
         for table, row in (("plans", PLAN_OF_0001), ("jobs", JOB_OF_0001), ("artifacts", ARTIFACT_OF_0001)):
             names = ", ".join(row)
             values = ", ".join(f":{name}" for name in row)
-            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)  # noqa: S608 - constants
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
         connection.commit()
     for _ in range(2):
         database.migrate()
