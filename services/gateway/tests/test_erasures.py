@@ -1,6 +1,7 @@
 """Erasing: what goes, what stays, and that it ends whatever happens in between. Stages are played by the tests."""
 
 import asyncio
+import inspect
 import json
 import threading
 from collections.abc import Awaitable, Callable
@@ -393,4 +394,4 @@ def _die_after(patch: pytest.MonkeyPatch, step: str) -> None:
         await real(*args)
         raise KilledError(step)
 
-    patch.setattr(place, step, killed_later if asyncio.iscoroutinefunction(real) else killed)
+    patch.setattr(place, step, killed_later if inspect.iscoroutinefunction(real) else killed)

@@ -341,6 +341,9 @@ async def test_what_was_erased_goes_from_a_database_that_was_put_back(
         assert session.exec(select(PlanRow)).all() == session.exec(select(DecisionRow)).all() == []
         assert session.get(TombstoneRow, job_id) is not None
     database.close()
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert not [path for path in files if study.encode() in path.read_bytes()]
+    assert not _holding(tmp_path, study)
     assert await stage_hand.bus.last_event("gateway", job_id, "erased") is not None
+
+
+def _holding(folder: Path, word: str) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
