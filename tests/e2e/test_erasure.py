@@ -177,7 +177,7 @@ async def test_a_patient_is_erased_to_the_last_byte(place: Place) -> None:
     objects = FolderStore(place.folder / "objects")
     write_study(place.pacs)
     before = {path: path.read_bytes() for path in place.pacs.rglob("*.dcm")}
-    body = plan_body() | {"study_instance_uid": STUDY_UID, "segmentation_uid": STRUCTURE_SET_UID}
+    body: dict[str, Any] = plan_body() | {"study_instance_uid": STUDY_UID, "segmentation_uid": STRUCTURE_SET_UID}
     async with httpx.AsyncClient(base_url=f"{place.url}/api/v1", timeout=HANG_S) as client:
         await up(place, client)
         jobs: list[str] = []
@@ -193,7 +193,7 @@ async def test_a_patient_is_erased_to_the_last_byte(place: Place) -> None:
         assert len(listed.json()["items"]) == 2
         found = place.holding()
         assert {word for _, word in found} == set(WORDS)
-        places = {Path(name).parts[0].partition("-")[0] for name, word in found}
+        places = {Path(name).parts[0].partition("-")[0] for name, _ in found}
         assert places == {"objects", "radiarch.db", "nats"}
         head = (await client.get("/audit/check")).json()
         acts = (await client.get("/audit", params={"study_instance_uid": STUDY_UID})).json()["items"]

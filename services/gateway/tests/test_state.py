@@ -168,7 +168,7 @@ def test_an_event_counts_once(database: Database, settings: Settings) -> None:
     started = _event("started", "exporter", 1, 1)
     finished = _event("finished", "exporter", 1, 2, artifacts=[ARTIFACT])
     for sequence, (event, event_id) in enumerate([(started, "a"), (finished, "b"), (started, "a"), (finished, "b")]):
-        assert aggregator.count(event, event_id, sequence)
+        assert aggregator.count(event, event_id, sequence) is Counted.DONE
     with database.reading() as session:
         job = _found(session)
         names = [row[0] for row in session.connection().exec_driver_sql("SELECT name FROM artifacts")]

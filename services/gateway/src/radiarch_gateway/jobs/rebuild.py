@@ -1,4 +1,4 @@
-"""Job state told again from the event stream: ``python -m radiarch_gateway.jobs.rebuild [--replace]``.
+"""Job state told again from the event stream: ``radiarch admin rebuild-state``.
 
 Plans, jobs, artifacts and tombstones come back as the stream tells them, by the same rules as live. What the stream
 no longer holds (plans from before its retention, or from before it told requests) is left as it is.
