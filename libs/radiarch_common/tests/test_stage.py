@@ -108,8 +108,12 @@ async def test_a_neighbour_that_is_down_is_waited_for_however_long(line: Line) -
 
 
 async def test_a_job_that_waits_past_its_deadline_fails_and_says_for_what(line: Line) -> None:
-    line.toy("wait")
+    """The worker is there first: a process that takes longer to start than a job lives has waited for nothing."""
+    line.toy("step 0")
     line.worker()
+    await line.send(import_job("job00002"))
+    await line.until_kind("finished")
+    line.toy("wait")
     await line.send(import_job(lives_s=6.0))
     failed = [e for e in await line.until_kind("failed") if isinstance(e, Failed)]
     assert "PACS 'main'" in failed[0].reason
@@ -158,6 +162,7 @@ async def test_a_refusal_is_final_and_carries_what_to_do(line: Line) -> None:
     assert (failed.refused, failed.reason, failed.hint) == (True, "The target is empty.", "Draw it.")
     await line.until_gone(OWN)
     assert len(line.starts()) == 1
+    assert "The target is empty" not in (line.folder / "worker.log").read_text()  # it may name anything
 
 
 async def test_cancel_stops_running_work(line: Line) -> None:

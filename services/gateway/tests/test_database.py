@@ -14,11 +14,14 @@ from radiarch_common.catalogue import Catalogue
 from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
 from radiarch_gateway.app import create_app
+from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.auth.models import SecretRow
 from radiarch_gateway.db import Database, alembic_config
+from radiarch_gateway.jobs.models import JobRow
+from radiarch_gateway.plans.models import PlanRow
 from radiarch_testkit.databases import Databases
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlmodel import SQLModel, delete, select
 
 MANY = 12
@@ -60,6 +63,52 @@ def test_the_migrations_make_exactly_the_tables(database_url: str) -> None:
         tables = set(inspect(connection).get_table_names())
     database.close()
     assert tables == {"alembic_version", *SQLModel.metadata.tables}
+
+
+PLAN_OF_0001 = {
+    "id": "0123456789",
+    "created_at": "2026-01-02 03:04:05+00:00",
+    "study_instance_uid": "1.2.3",
+    "pacs": "main",
+    "requested": "{}",
+    "resolved": '{"workflow": {"id": "proton-impt", "version": "1"}}',
+    "idempotency_key": "once",
+    "body_sha256": "0" * 64,
+}
+JOB_OF_0001 = {
+    **dict.fromkeys(("created_at", "deadline", "updated_at"), "2026-01-02 03:04:05+00:00"),
+    **dict.fromkeys(("run", "attempt", "rank", "last_sequence", "progress"), 1),
+    **dict.fromkeys(("refused", "cancel_requested"), False),
+    **{"id": "0123456789", "state": "queued", "stage": "gateway", "message": "", "timings": "{}", "log": "[]"},
+}
+ARTIFACT_OF_0001 = {
+    **dict.fromkeys(("id", "name", "kind", "media_type", "key", "sha256"), "f"),
+    **{"job_id": "0123456789", "position": 0, "size_bytes": 1},
+}
+
+
+def test_a_database_of_the_first_version_keeps_its_plans(database_url: str) -> None:
+    """Up, down and up again; fails when a step loses a row, or stumbles over rows that refer to others."""
+    database = Database(database_url)
+    with _connection(database_url) as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        for table, row in (("plans", PLAN_OF_0001), ("jobs", JOB_OF_0001), ("artifacts", ARTIFACT_OF_0001)):
+            names = ", ".join(row)
+            values = ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
+        connection.commit()
+    for _ in range(2):
+        database.migrate()
+        with database.reading() as session:
+            plan, job = session.exec(select(PlanRow)).one(), session.exec(select(JobRow)).one()
+            assert (plan.clinic_id, plan.workflow, plan.idempotency_key) == ("main", "proton-impt", "once")
+            assert (job.queued_for, job.queued_at, job.ahead) == ("importer", job.created_at, [])
+            assert session.exec(select(ArtifactRow.job_id)).one() == job.id
+        with database.migrating() as connection:
+            command.downgrade(alembic_config(connection), "0001")
+    with _connection(database_url) as connection:
+        assert connection.execute(text("SELECT count(*) FROM artifacts")).scalar_one() == 1
+    database.close()
 
 
 def test_gateways_that_start_at_once_migrate_once(database_url: str) -> None:

@@ -1,8 +1,11 @@
 """Erasing: what goes, what stays, and that it ends whatever happens in between. Stages are played by the tests."""
 
 import asyncio
+import inspect
 import json
+import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from radiarch_common.cache_keys import key_of, mark_of
+from radiarch_common.catalogue import Catalogue
 from radiarch_common.claims import Claims
 from radiarch_common.delivery import end
 from radiarch_common.messages import ImportStudy, utc_now
@@ -20,9 +24,16 @@ from radiarch_gateway.admin.commands import app as admin
 from radiarch_gateway.app import create_app
 from radiarch_gateway.auth.models import ClinicRow
 from radiarch_gateway.db import Database
-from radiarch_gateway.erasures.models import ErasureRow
-from radiarch_gateway.jobs.models import JobRow
+from radiarch_gateway.erasures import eraser
+from radiarch_gateway.erasures.eraser import Eraser
+from radiarch_gateway.erasures.models import ErasureRequest, ErasureRow
+from radiarch_gateway.erasures.store import ask as erasures_ask
+from radiarch_gateway.jobs.models import JobRow, TombstoneRow
+from radiarch_gateway.mailbox import OutboxRow
 from radiarch_gateway.plans.models import PlanRow
+from radiarch_gateway.plans.request import PlanRequest
+from radiarch_gateway.plans.store import Order, take
+from radiarch_gateway.workflows.resolve import resolve
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 from sqlmodel import select
 from typer.testing import CliRunner
@@ -102,7 +113,6 @@ async def test_a_plan_goes_whole_and_a_tombstone_stays(
     assert (await http.get(f"{V1}/jobs/{job_id}")).status_code == 404
     info = await stage_hand.bus.js.stream_info(EVENTS, subjects_filter=f"events.{job_id}.>")
     assert info.state.subjects == {f"events.{job_id}.gateway.erased": 1}
-    assert not await stage_hand.bus.is_cancelled(job_id)
     assert not holding(tmp_path, STUDY.encode())
 
 
@@ -239,3 +249,149 @@ def test_the_command_asks_for_an_erasure(settings: Settings, monkeypatch: pytest
     assert CliRunner().invoke(admin, ["erase"]).exit_code == 2
     assert CliRunner().invoke(admin, ["erase", "--plan", "nothing"]).exit_code == 1
     database.close()
+
+
+async def test_a_case_that_is_stored_while_its_job_is_stopped_goes_too(
+    http: httpx.AsyncClient, ask: Ask, stage_hand: StageHand, objects: FolderStore
+) -> None:
+    """An importer that was at its last file when it was told to stop; fails when what it left then stays for ever."""
+    job_id = await ask()
+    message = await _claimed(stage_hand, job_id)
+    taken = await http.post(f"{V1}/erasures", json={"study_instance_uid": STUDY})
+    await until(lambda: stage_hand.bus.is_cancelled(job_id), lambda cancelled: cancelled)
+    put_case(objects, "a", STUDY, "planted")
+    await stage_hand.say(job_id, "importer", "cancelled")
+    await Claims(await stage_hand.bus.bucket(CLAIMS)).fence("importer", job_id, 1)
+    await end(stage_hand.bus, message)
+    await until(lambda: http.get(taken.headers["Location"]), lambda answer: answer.json()["state"] == "done")
+    assert not list(objects.keys(""))
+
+
+async def test_what_is_said_of_an_erased_job_later_is_erased_too(
+    http: httpx.AsyncClient, ask: Ask, stage_hand: StageHand, objects: FolderStore, tmp_path: Path
+) -> None:
+    """The word of a worker that hung, the message of a gateway that slept; fails when a byte stays, or work begins."""
+    job_id = await ask()
+    job = await until(lambda: stage_hand.bus.waiting_job("importer", job_id), lambda message: message)
+    await finish(stage_hand, http, objects, job_id, put_case(objects, "a", STUDY, "planted"))
+    await erase(http, plan_id=job_id)
+    await stage_hand.say(job_id, "planner", "retrying", run=2, reason=f"ValueError: {STUDY}", retry_in_s=1)
+    await until(lambda: asyncio.to_thread(holding, tmp_path, STUDY.encode()), lambda found: not found)
+    assert await stage_hand.bus.last_event("gateway", job_id, "erased") is not None
+    assert job is not None
+    assert await stage_hand.bus.is_cancelled(job_id)  # whoever is handed it still, ends it
+
+
+async def test_a_job_is_not_tried_again_while_it_is_erased(
+    http: httpx.AsyncClient, app: FastAPI, ask: Ask, stage_hand: StageHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a run begins between the stop of the old one and the end of the erasure."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(*_: object) -> None:
+        begun.set()
+        go.wait(HANG_S)
+
+    job_id = await ask()
+    await stage_hand.say(job_id, "importer", "failed", refused=False, reason="x")
+    await until(lambda: http.get(f"{V1}/jobs/{job_id}"), lambda answer: answer.json()["state"] == "failed")
+    monkeypatch.setattr(Eraser, "_erase_from_pacs", slowly)
+    taken = await http.post(f"{V1}/erasures", json={"study_instance_uid": STUDY, "pacs": True})
+    try:
+        await until(lambda: asyncio.to_thread(begun.wait, 1), bool)
+        assert (await http.post(f"{V1}/jobs/{job_id}/retry")).status_code == 409
+    finally:
+        go.set()
+    await until(lambda: http.get(taken.headers["Location"]), lambda answer: answer.json()["state"] == "done")
+    assert app.state.gateway.dead == []
+
+
+async def test_a_case_that_cannot_be_read_is_told(
+    http: httpx.AsyncClient, app: FastAPI, ask: Ask, objects: FolderStore
+) -> None:
+    """Nobody knows whose it is; fails when the erasure is done all the same, or the housekeeper dies of it."""
+    objects.put("cases/x/case.json", b"{")
+    objects.put("case-index/x.json", b"{")
+    await ask()
+    taken = await http.post(f"{V1}/erasures", json={"study_instance_uid": STUDY})
+    found = await until(lambda: http.get(taken.headers["Location"]), lambda answer: answer.json()["waiting_for"])
+    assert "cases/x/case.json" in found.json()["waiting_for"]
+    objects.delete("cases/x/case.json")
+    await until(lambda: http.get(taken.headers["Location"]), lambda answer: answer.json()["state"] == "done")
+    assert app.state.gateway.dead == []
+
+
+class KilledError(Exception):
+    """The gateway died here."""
+
+
+async def test_it_may_die_between_every_two_steps(
+    app: FastAPI,
+    body: dict[str, Any],
+    catalogue: Catalogue,
+    stage_hand: StageHand,
+    objects: FolderStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed after each of its steps in turn, and taken up again; what another plan uses is counted still.
+
+    Fails when a byte stays, a tombstone is missing, or what is answered differs from an erasure in one go.
+    """
+    gateway = app.state.gateway
+    gateway.database.migrate()
+    steps = ("_found", "_stop", "_look_again", "_erase_from_pacs", "_erase_files", "_erase_rows", "_forget", "_done")
+    kept = put_case(objects, "b", OTHER_STUDY, "x")
+    order = partial(_order, PlanRequest.model_validate(body), resolve, catalogue, gateway.settings)
+    other = take(gateway.database, order(OTHER_STUDY), gateway.settings)[0].id
+    keep = asyncio.create_task(gateway.link.keep())
+    await gateway.link.bus()
+    for step in (*steps, "erase_messages", "scrub"):
+        gone = put_case(objects, "a", STUDY, "x")
+        job_id = take(gateway.database, order(STUDY), gateway.settings)[0].id
+        with gateway.database.writing() as session:
+            for one in session.exec(select(OutboxRow).where(OutboxRow.job_id == job_id)).all():
+                session.delete(one)
+            job = session.get_one(JobRow, job_id)
+            job.state, job.case_key, job.ahead, job.folded = "failed", gone, [], None
+            request = {"study_instance_uid": STUDY, "pacs": True}
+            row = erasures_ask(session, "main", "x", ErasureRequest.model_validate(request))
+            row.case_keys, row.plan_ids = [gone, kept], [job_id]
+        await stage_hand.say(job_id, "importer", "failed", refused=False, reason=STUDY)
+        with monkeypatch.context() as patch:
+            _die_after(patch, step)
+            with pytest.raises(KilledError):
+                await gateway.housekeeper.eraser.erase_all()
+        await gateway.housekeeper.eraser.erase_all()
+        with gateway.database.reading() as session:
+            done = session.get_one(ErasureRow, row.id)
+            assert (done.state, done.cases_kept, done.plan_ids) == ("done", 1, [job_id]), step
+            assert session.get(TombstoneRow, job_id) is not None
+        assert await stage_hand.bus.last_event("gateway", job_id, "erased") is not None
+        assert not holding(tmp_path, STUDY.encode()), step
+    keep.cancel()
+    assert objects.exists(f"{kept}/case.json")
+    with gateway.database.reading() as session:
+        assert session.get(JobRow, other) is not None
+    gateway.database.close()
+
+
+def _order(request: PlanRequest, resolved: Any, catalogue: Catalogue, settings: Settings, study: str) -> Order:  # noqa: ANN401
+    asked = request.model_copy(update={"study_instance_uid": study})
+    return Order(asked, resolved(asked, catalogue, settings), "main", "main", "x", None)
+
+
+def _die_after(patch: pytest.MonkeyPatch, step: str) -> None:
+    """Have the process end after one step of the eraser, as far as anybody can tell."""
+    place: Any = {"erase_messages": eraser, "scrub": Database}.get(step, Eraser)
+    real = getattr(place, step)
+
+    def killed(*args: Any) -> None:  # noqa: ANN401
+        real(*args)
+        raise KilledError(step)
+
+    async def killed_later(*args: Any) -> None:  # noqa: ANN401
+        await real(*args)
+        raise KilledError(step)
+
+    patch.setattr(place, step, killed_later if inspect.iscoroutinefunction(real) else killed)

@@ -27,6 +27,7 @@ from radiarch_gateway.jobs.store import cancel, place, put_back, retry
 from radiarch_gateway.mailbox import InboxRow, OutboxRow, decision_id
 from radiarch_gateway.outbox import put_event, put_job
 from radiarch_gateway.plans.models import PlanRow
+from radiarch_gateway.rules.models import DecisionRow, RuleRow
 from radiarch_testkit.gateway import StageHand, until
 from radiarch_testkit.jobs import resolved_plan
 from sqlmodel import SQLModel, col, delete, select
@@ -311,3 +312,38 @@ def _under_way(database: Database) -> bool:
     with database.reading() as session:
         ahead = any(job.ahead for job in session.exec(select(JobRow)).all())
         return ahead or session.exec(select(OutboxRow)).first() is not None
+
+
+async def test_what_was_erased_goes_from_a_database_that_was_put_back(
+    stage_hand: StageHand, settings: Settings, tmp_path: Path
+) -> None:
+    """An old copy of the database, and a stream whose erasure was broken off after the tombstone.
+
+    Fails when a plan, a rule's decision on it, or a byte of its study is left in the database or the stream.
+    """
+    study, job_id = "1.2.3.4.987654321987654321", JOBS[0]
+    event = requested(job_id, START).model_copy(update={"study_instance_uid": study})
+    database = Database(settings.database_url)
+    database.migrate()
+    with database.writing() as session:
+        begin(session, event)
+        session.add(RuleRow(id="r", clinic_id="north", created_at=START, created_by="x"))
+        session.flush()
+        about: dict[str, Any] = {"study_instance_uid": study, "plan_id": job_id, "pacs": "main", "decided_at": START}
+        session.add(
+            DecisionRow(id="d", clinic_id="north", rule_id="r", rule_version=1, outcome="planned", why=[], **about)
+        )
+    await stage_hand.bus.send_event(event, "requested")
+    tombstone = Erased(job_id=job_id, run=1, stage="gateway", attempt=0, at=START)
+    await stage_hand.bus.send_event(tombstone, "erased")
+    assert await asyncio.to_thread(rebuild, database, settings, replace=True) == 0
+    with database.reading() as session:
+        assert session.exec(select(PlanRow)).all() == session.exec(select(DecisionRow)).all() == []
+        assert session.get(TombstoneRow, job_id) is not None
+    database.close()
+    assert not _holding(tmp_path, study)
+    assert await stage_hand.bus.last_event("gateway", job_id, "erased") is not None
+
+
+def _holding(folder: Path, word: str) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]

@@ -12,6 +12,7 @@ from radiarch_common.settings import Settings
 from radiarch_gateway.aggregate import Aggregator
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
+from radiarch_gateway.jobs.books import Counted
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.jobs.state import LOG_LINES, advance
 from radiarch_gateway.plans.models import PlanRow
@@ -167,7 +168,7 @@ def test_an_event_counts_once(database: Database, settings: Settings) -> None:
     started = _event("started", "exporter", 1, 1)
     finished = _event("finished", "exporter", 1, 2, artifacts=[ARTIFACT])
     for sequence, (event, event_id) in enumerate([(started, "a"), (finished, "b"), (started, "a"), (finished, "b")]):
-        assert aggregator.count(event, event_id, sequence)
+        assert aggregator.count(event, event_id, sequence) is Counted.DONE
     with database.reading() as session:
         job = _found(session)
         names = [row[0] for row in session.connection().exec_driver_sql("SELECT name FROM artifacts")]
@@ -179,8 +180,8 @@ def test_an_event_of_no_job_here_is_counted_and_passed(database: Database, setti
     """A bus shared with another database does not stop this one."""
     aggregator = Aggregator(database, Link(settings))
     stranger = _event("started", "importer").model_copy(update={"job_id": "9" * 12})
-    assert not aggregator.count(stranger, "c", 1)
-    assert aggregator.count(_event("started", "importer"), "d", 2)
+    assert aggregator.count(stranger, "c", 1) is Counted.UNKNOWN
+    assert aggregator.count(_event("started", "importer"), "d", 2) is Counted.DONE
 
 
 def _found(session: Session) -> JobRow:

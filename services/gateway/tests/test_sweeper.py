@@ -18,7 +18,7 @@ from radiarch_gateway.errors import StorageFullError
 from radiarch_gateway.housekeeping.lease import Lease
 from radiarch_gateway.housekeeping.quota import refuse_when_full
 from radiarch_gateway.housekeeping.sweeper import Sweeper
-from radiarch_gateway.jobs.models import JobRow, JobState
+from radiarch_gateway.jobs.models import JobRow, JobState, TombstoneRow
 from radiarch_gateway.plans.models import PlanRow
 from sqlmodel import Session, col, select
 
@@ -84,6 +84,7 @@ def test_only_what_no_living_job_can_name_is_swept(
         add_job(session, "lettered", old, JobState.FAILED, case_key="cases/a", stage="exporter")
         add_job(session, "before", old)
         times: dict[str, Any] = {"created_at": old, "what": "plan", "state": "done"}
+        session.add(TombstoneRow(job_id="told", erased_at=old))
         session.add(ErasureRow(id="e", clinic_id="main", asked_by="x", plan_ids=["erased"], **times))
     named = [
         "artifacts/done/1/f",
@@ -101,6 +102,7 @@ def test_only_what_no_living_job_can_name_is_swept(
         "results/done/1-2-90/result.json",
         "results/failed/1-1-1/dose_gy.nrrd",
         "results/erased/1-1-1/dose_gy.nrrd",
+        "results/told/1-1-1/dose_gy.nrrd",
         "cases/b/ct.nrrd",
     ]
     for key in (*named, *unnamed):

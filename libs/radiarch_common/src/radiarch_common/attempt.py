@@ -126,7 +126,7 @@ class Attempt:
             await self._stopped()
         except RefusedError as refusal:
             event = self._event(Failed, refused=True, reason=refusal.reason, hint=refusal.hint)
-            log.info("refused", reason=refusal.reason)
+            log.info("refused")  # the reason names structures; it is in the event, which can be erased
             await self._over(event, "failed")
         except UnavailableError as down:
             await self._wait_for(down)
@@ -205,7 +205,8 @@ class Attempt:
         failures = self._claim.entry.failures + 1
         reason = f"{type(error).__name__}: {error}"[:2000]
         delay_s = self._delay_s(failures)
-        log.error("attempt failed", exc_info=error, retry_in_s=delay_s)
+        where = "".join(traceback.format_tb(error.__traceback__))[-TRACE_CHARACTERS:]
+        log.error("attempt failed", error=type(error).__name__, where=where, retry_in_s=delay_s)
         event = self._event(Retrying, reason=reason, retry_in_s=delay_s)
         await self._patiently(lambda: self._say(event, "retrying"))
         trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
@@ -218,7 +219,7 @@ class Attempt:
         await self._message.nak(None if cancelled else delay_s)
 
     async def _give_up(self, reason: str) -> None:
-        log.error("given up", reason=reason)
+        log.error("given up")
         letter = dead_letter(self._plan.name, self._message, reason, self._claim.entry.traceback)
         letter_id = f"dlq:{self._job.job_id}:{self._job.run}:{self._plan.name}"
         bus = self._near.bus

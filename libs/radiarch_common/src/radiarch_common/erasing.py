@@ -16,7 +16,6 @@ _SUBJECTS: Final = (
     (DLQ, "dlq.*.{job}"),
     (EVENTS, "events.{job}.*.*"),
 )
-_BUCKETS: Final = ((CANCEL, "{job}"), (CLAIMS, "*.{job}"))
 
 
 async def is_quiet(bus: Bus, job_id: str, *, force: bool = False) -> bool:
@@ -40,7 +39,8 @@ async def is_quiet(bus: Bus, job_id: str, *, force: bool = False) -> bool:
 async def erase_messages(bus: Bus, job_id: str) -> int:
     """Leave of a job nothing on the bus but its tombstone, which a state told anew honours; how many messages went.
 
-    The tombstone is stored before the first message goes. Safe to do again.
+    The tombstone is stored before the first message goes, and the word to stop stays as long as such words do: a
+    message that comes late is ended by whoever is handed it. Safe to do again.
     """
     tombstone = Erased(job_id=job_id, run=1, stage="gateway", attempt=0, at=utc_now())
     if await bus.last_event("gateway", job_id, tombstone.kind) is None:
@@ -51,9 +51,9 @@ async def erase_messages(bus: Bus, job_id: str) -> int:
             if message.subject != event_subject(tombstone):
                 await bus.erase(stream, message.seq or 0)
                 erased += 1
-    for bucket, key in _BUCKETS:
-        # A bucket allows no overwriting; what it holds of a job are counts, and reasons that name no patient.
-        await bus.js.purge_stream(f"KV_{bucket}", subject=f"$KV.{bucket}.{key.format(job=job_id)}")
+    await (await bus.bucket(CANCEL)).put(job_id, b"")
+    # A bucket allows no overwriting; what it holds of a job are counts, and reasons that name no patient.
+    await bus.js.purge_stream(f"KV_{CLAIMS}", subject=f"$KV.{CLAIMS}.*.{job_id}")
     return erased
 
 

@@ -8,12 +8,13 @@ from pydantic import ValidationError
 from radiarch_common.bus import BUS_ERRORS
 from radiarch_common.messages import EVENT, Event, utc_now
 from radiarch_common.telemetry import get_logger
+from radiarch_common.topology import EVENTS
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlmodel import col, delete
 
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
-from radiarch_gateway.jobs.books import SessionBooks, count
+from radiarch_gateway.jobs.books import Counted, SessionBooks, count
 from radiarch_gateway.mailbox import InboxRow
 
 REMEMBERED = timedelta(days=91)
@@ -45,26 +46,33 @@ class Aggregator:
             await self._take(message)
 
     async def _take(self, message: Msg) -> None:
-        """One message, seen through; acked when its transaction is committed, or it is not worth one."""
+        """One message, seen through; acked when its transaction is committed, or it is not worth one.
+
+        What is said of a job that was erased is overwritten, as all that was said of it before.
+        """
+        late = False
         try:
             event = read_event(message.data)
         except ValidationError as error:
             self.unreadable += 1
             log.error("unreadable event", subject=message.subject, errors=error.error_count())
         else:
-            await self._until_counted(event, message)
+            late = await self._until_counted(event, message)
         try:
+            if late:
+                await (await self._link.bus()).erase(EVENTS, message.metadata.sequence.stream)
             await message.ack_sync()
         except BUS_ERRORS as error:
             log.warning("event will come again", error=str(error) or type(error).__name__)
 
-    async def _until_counted(self, event: Event, message: Msg) -> None:
+    async def _until_counted(self, event: Event, message: Msg) -> bool:
+        """Returns when an event is counted; whether it is of a job that was erased."""
         sequence = message.metadata.sequence.stream
         event_id = event_id_of(message.headers, sequence)
         tries = 0
         while True:
             try:
-                known = await asyncio.to_thread(self.count, event, event_id, sequence)
+                counted = await asyncio.to_thread(self.count, event, event_id, sequence)
             except (OperationalError, InterfaceError) as error:
                 log.warning("events wait for the database", error=type(error).__name__)
             except SQLAlchemyError as error:  # a race with another gateway passes; data it cannot hold do not
@@ -72,19 +80,19 @@ class Aggregator:
                 log.error("event cannot be counted", event_id=event_id, error=type(error).__name__, tries=tries)
                 if tries >= TRIES:
                     self.unreadable += 1
-                    return
+                    return False
             else:
-                self.unreadable += not known
-                return
+                self.unreadable += counted is Counted.UNKNOWN
+                return counted is Counted.ERASED
             await asyncio.sleep(AGAIN_S)
 
-    def count(self, event: Event, event_id: str, sequence: int) -> bool:
-        """Count an event, once; whether its job is known here."""
+    def count(self, event: Event, event_id: str, sequence: int) -> Counted:
+        """Count an event, once."""
         with self._database.writing() as session:
-            known = count(SessionBooks(session), event, event_id, sequence)
-        if not known:
+            counted = count(SessionBooks(session), event, event_id, sequence)
+        if counted is Counted.UNKNOWN:
             log.warning("event of an unknown job", job_id=event.job_id, stage=event.stage, kind=event.kind)
-        return known
+        return counted
 
     async def _forget_old(self) -> None:
         try:

@@ -14,7 +14,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, SQLModel
 
@@ -94,10 +94,22 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema up to date; safe when several gateways start at once."""
-        with self._writer.begin() as connection:
+        with self.migrating() as connection:
+            command.upgrade(alembic_config(connection), "head")
+
+    @contextmanager
+    def migrating(self) -> Generator[Connection]:
+        """One transaction that may change the schema, one at a time over all gateways.
+
+        SQLite changes a table by making it anew, and rows of others may refer to it: there what refers to what is
+        looked at when all is done.
+        """
+        with self._writer.connect() as connection, _references_unchecked(connection), connection.begin():
             if self.kind == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            command.upgrade(alembic_config(connection), "head")
+            yield connection
+            if self.kind == "sqlite" and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
+                raise IntegrityError("PRAGMA foreign_key_check", None, sqlite3.IntegrityError(f"{len(broken)} rows"))
 
     def scrub(self, tables: Sequence[str]) -> None:
         """Have the files of the database hold nothing of rows that were deleted from these tables.
@@ -178,6 +190,21 @@ def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: A
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
+
+
+@contextmanager
+def _references_unchecked(connection: Connection) -> Generator[None]:
+    """SQLite heeds this between transactions only, so that it is said to the driver."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    cursor = connection.connection.cursor()
+    cursor.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

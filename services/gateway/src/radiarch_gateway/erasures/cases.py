@@ -1,11 +1,11 @@
 """Cases in the object store: whose they are, and taken away."""
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from radiarch_common.cache_keys import erase_work
+from radiarch_common.errors import UnavailableError
 from radiarch_common.objects import ObjectMissingError, ObjectStore
 
 from radiarch_gateway.erasures.store import KnownCase
@@ -23,6 +23,12 @@ class _Head(BaseModel):
     header: dict[str, Any] = Field(default_factory=dict)
 
 
+class _Note(BaseModel):
+    """What an importer notes of the instances that a case was made of."""
+
+    case_key: str
+
+
 def known_cases(objects: ObjectStore) -> Iterator[KnownCase]:
     """Every whole case, and whose it is. Reads every ``case.json``. Raises UnavailableError."""
     for entry in objects.entries(CASES):
@@ -31,11 +37,13 @@ def known_cases(objects: ObjectStore) -> Iterator[KnownCase]:
 
 
 def known_case(objects: ObjectStore, key: str) -> KnownCase | None:
-    """One case; ``None`` when it is not there. Raises UnavailableError."""
+    """One case; ``None`` when it is not there. Raises UnavailableError, also when nobody can tell whose it is."""
     try:
         head = _Head.model_validate_json(objects.get(f"{key}{MANIFEST}"))
     except ObjectMissingError:
         return None
+    except ValidationError as error:
+        raise UnavailableError(f"{key}{MANIFEST} in the object store, which cannot be read") from error
     values = head.header.get(_PATIENT_ID, {}).get("Value") or [""]
     return KnownCase(key, head.study_instance_uid, str(values[0]).strip())
 
@@ -57,6 +65,6 @@ def erase_cases(objects: ObjectStore, keys: Sequence[str]) -> None:
 
 def _noted(objects: ObjectStore, note: str) -> str | None:
     try:
-        return str(json.loads(objects.get(note))["case_key"])
-    except ObjectMissingError:
+        return _Note.model_validate_json(objects.get(note)).case_key
+    except (ObjectMissingError, ValidationError):  # it leads to no case
         return None

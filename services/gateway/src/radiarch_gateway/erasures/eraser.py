@@ -33,10 +33,12 @@ from radiarch_gateway.erasures.store import (
     is_referred_to,
     next_erasures,
     plans_by,
+    studies_of,
 )
 from radiarch_gateway.errors import ConflictError, MissingError
 from radiarch_gateway.jobs.models import JobRow, JobState
 from radiarch_gateway.jobs.store import cancel
+from radiarch_gateway.mailbox import OutboxRow
 from radiarch_gateway.outbox import Relay
 from radiarch_gateway.plans.models import PlanRow
 
@@ -73,6 +75,7 @@ class Eraser:
         plan_ids = await asyncio.to_thread(self._found, row.id)
         for plan_id in plan_ids:
             await self._stop(plan_id, row)
+        await asyncio.to_thread(self._look_again, row.id)
         if row.pacs:
             await asyncio.to_thread(self._erase_from_pacs, plan_ids)
         await asyncio.to_thread(self._erase_files, row.id, plan_ids)
@@ -108,8 +111,19 @@ class Eraser:
             session.add(row)
             return row.plan_ids
 
+    def _look_again(self, erasure_id: str) -> None:
+        """A stage that was told to stop may have been at its last file."""
+        with self.database.reading() as session:
+            row = session.get_one(ErasureRow, erasure_id)
+        keys = {case.key for case in self._cases_by(row)}
+        with self.database.writing() as session:
+            row = session.get_one(ErasureRow, erasure_id)
+            row.case_keys = sorted({*row.case_keys, *keys})
+
     def _cases_by(self, row: ErasureRow) -> list[KnownCase]:
         """Cases that an erasure is about; of a plan that has not named its own for good, all of its study."""
+        if row.subject is None:
+            return []
         if row.what == Kind.PATIENT:
             return [case for case in known_cases(self.objects) if case.patient_id == row.subject]
         study = row.subject
@@ -127,14 +141,16 @@ class Eraser:
     async def _stop(self, job_id: str, asked: ErasureRow) -> None:
         """Returns when a job is over and no worker has it any more; a worker that is dead is not waited for for ever.
 
-        A job says that it is cancelled before its work has ended; its message goes when it has.
+        A job says that it is cancelled before its work has ended; its message goes when it has. What lies in the
+        outbox is sent first: sent later, it would begin what was erased.
         """
         patience_s = self.settings.stop_within_s + 2 * self.settings.ack_wait_s
         end = time.monotonic() + patience_s
         await asyncio.to_thread(self._cancel, job_id, asked)
         self.relay.wake()
         while time.monotonic() < end:
-            if await asyncio.to_thread(self._is_over, job_id) and await is_quiet(self.link.now(), job_id):
+            bus = self.link.now()
+            if await asyncio.to_thread(self._is_over, job_id) and await is_quiet(bus, job_id):
                 return
             await asyncio.sleep(LOOK_S)
         log.warning("a job that shall be erased does not stop; it may not commit any more", job_id=job_id)
@@ -150,7 +166,8 @@ class Eraser:
     def _is_over(self, job_id: str) -> bool:
         with self.database.reading() as session:
             job = session.get(JobRow, job_id)
-            return job is None or JobState(job.state).final
+            unsent = session.exec(select(OutboxRow.id).where(OutboxRow.job_id == job_id).limit(1)).first()
+            return unsent is None and (job is None or JobState(job.state).final)
 
     def _erase_from_pacs(self, plan_ids: list[str]) -> None:
         with self.database.reading() as session:
@@ -176,14 +193,19 @@ class Eraser:
             cases = [case for key in keys if (case := known_case(self.objects, key)) is not None]
             kept = {case.key for case in cases if is_referred_to(session, case, plan_ids)}
         erase_cases(self.objects, [key for key in keys if key not in kept])
+        if not keys:  # none was found, or what was found is forgotten already
+            return
         with self.database.writing() as session:
             session.get_one(ErasureRow, erasure_id).cases_kept = len(kept)
 
     def _erase_rows(self, erasure_id: str, plan_ids: list[str]) -> None:
         with self.database.writing() as session:
+            row = session.get_one(ErasureRow, erasure_id)
+            if row.what != Kind.PLAN:  # a rule may have decided since
+                erase_decisions(session, row.clinic_id, plan_ids, studies_of(session, plan_ids))
             for plan_id in plan_ids:
                 erase_rows(session, plan_id)
-            session.get_one(ErasureRow, erasure_id).waiting_for = None
+            row.waiting_for = None
 
     def _forget(self, erasure_id: str) -> None:
         with self.database.writing() as session:

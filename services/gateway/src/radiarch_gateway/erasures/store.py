@@ -101,6 +101,12 @@ def plans_by(session: Session, row: ErasureRow, studies: Sequence[str]) -> list[
     return list(session.exec(select(PlanRow.id).where(PlanRow.clinic_id == row.clinic_id, wanted)).all())
 
 
+def studies_of(session: Session, plan_ids: Sequence[str]) -> list[str]:
+    """Studies of plans."""
+    statement = select(PlanRow.study_instance_uid).where(col(PlanRow.id).in_(plan_ids)).distinct()
+    return list(session.exec(statement).all())
+
+
 def erase_decisions(session: Session, clinic_id: str, plan_ids: Sequence[str], studies: Sequence[str]) -> None:
     """What rules decided about these plans and studies. The content they planned stays noted, lest it come again."""
     about = or_(col(DecisionRow.plan_id).in_(plan_ids), col(DecisionRow.study_instance_uid).in_(studies))

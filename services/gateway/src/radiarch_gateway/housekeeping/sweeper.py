@@ -22,7 +22,7 @@ from radiarch_gateway.erasures.cases import CASES, MANIFEST
 from radiarch_gateway.erasures.models import ErasureRow
 from radiarch_gateway.erasures.store import ask_to_expire
 from radiarch_gateway.housekeeping.models import ObjectUseRow
-from radiarch_gateway.jobs.models import JobRow, JobState
+from radiarch_gateway.jobs.models import JobRow, JobState, TombstoneRow
 
 DAY_H = 24.0
 RESULTS = "results/"
@@ -108,7 +108,9 @@ class Sweeper:
 
 
 def _erased(session: Session) -> set[str]:
-    return {plan_id for plan_ids in session.exec(select(ErasureRow.plan_ids)).all() for plan_id in plan_ids or ()}
+    """Jobs that were erased; a database that was lost has the tombstones back, and no erasure."""
+    erased = {plan_id for plan_ids in session.exec(select(ErasureRow.plan_ids)).all() for plan_id in plan_ids or ()}
+    return erased | set(session.exec(select(TombstoneRow.job_id)).all())
 
 
 def _named(session: Session, job_id: str, before: datetime) -> tuple[str, ...] | None:

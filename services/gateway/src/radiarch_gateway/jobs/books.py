@@ -1,6 +1,7 @@
 """What every teller of events does with one, live or again from the start; only where it is written differs."""
 
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 from radiarch_common.messages import Artifact, Erased, Event, Finished, Requested, utc_now
@@ -14,6 +15,15 @@ from radiarch_gateway.jobs.birth import job_of, plan_of
 from radiarch_gateway.jobs.models import JobRow, TombstoneRow
 from radiarch_gateway.mailbox import InboxRow, OutboxRow
 from radiarch_gateway.plans.models import PlanRow
+from radiarch_gateway.rules.models import DecisionRow
+
+
+class Counted(Enum):
+    """What became of an event: counted, of a job that is not known, or of one that was erased."""
+
+    DONE = "done"
+    UNKNOWN = "unknown"
+    ERASED = "erased"
 
 
 class Books(Protocol):
@@ -44,23 +54,23 @@ class Books(Protocol):
         ...
 
 
-def count(books: Books, event: Event, event_id: str, sequence: int) -> bool:
-    """Count an event, once; whether its job is known, or was erased."""
+def count(books: Books, event: Event, event_id: str, sequence: int) -> Counted:
+    """Count an event, once. One of a job that was erased is told to be, as often as it is heard."""
+    if not isinstance(event, Erased) and books.is_erased(event.job_id):
+        return Counted.ERASED
     if not books.first_time(event_id, sequence):
-        return True
+        return Counted.DONE
     if isinstance(event, Erased):
         books.erase(event.job_id, event.at)
-        return True
-    if books.is_erased(event.job_id):
-        return True
+        return Counted.DONE
     job = books.job(event.job_id)
     if job is None and isinstance(event, Requested):
         job = books.begin(event)
     if job is None:
-        return False
+        return Counted.UNKNOWN
     if hear(job, event, event_id, sequence) and isinstance(event, Finished):
         books.leave(job.id, event.artifacts)
-    return True
+    return Counted.DONE
 
 
 class SessionBooks:
@@ -119,6 +129,7 @@ def forget(session: Session, job_id: str, at: datetime) -> None:
     """Remove everything of a job from these tables, and set its tombstone; done again, it changes nothing."""
     session.exec(delete(OutboxRow).where(col(OutboxRow.job_id) == job_id))
     session.exec(delete(ArtifactRow).where(col(ArtifactRow.job_id) == job_id))
+    session.exec(delete(DecisionRow).where(col(DecisionRow.plan_id) == job_id))
     session.exec(delete(JobRow).where(col(JobRow.id) == job_id))
     session.exec(delete(PlanRow).where(col(PlanRow.id) == job_id))
     if session.get(TombstoneRow, job_id) is None:

@@ -1,11 +1,11 @@
-"""Job state told again from the event stream: ``python -m radiarch_gateway.jobs.rebuild [--replace]``.
+"""Job state told again from the event stream: ``radiarch admin rebuild-state``.
 
 Plans, jobs, artifacts and tombstones come back as the stream tells them, by the same rules as live. What the stream
 no longer holds (plans from before its retention, or from before it told requests) is left as it is.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 from radiarch_common.bus import BUS_ERRORS, Bus, connect
 from radiarch_common.errors import RadiarchError
-from radiarch_common.messages import Artifact, Event, Requested, utc_now
+from radiarch_common.messages import Artifact, Erased, Event, Requested, utc_now
 from radiarch_common.settings import Settings
 from radiarch_common.telemetry import get_logger
 from radiarch_common.topology import EVENTS
@@ -27,9 +27,10 @@ from radiarch_gateway.aggregate import event_id_of, read_event
 from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.artifacts.store import add_artifacts
 from radiarch_gateway.db import Database
+from radiarch_gateway.erasures.store import TABLES
 from radiarch_gateway.jobs.ahead import put_on_top
 from radiarch_gateway.jobs.birth import job_of, plan_of
-from radiarch_gateway.jobs.books import clinic_of, count, forget
+from radiarch_gateway.jobs.books import Counted, clinic_of, count, forget
 from radiarch_gateway.jobs.models import JobRow, TombstoneRow
 from radiarch_gateway.mailbox import InboxRow
 from radiarch_gateway.plans.models import PlanRow
@@ -99,7 +100,7 @@ def tell(events: Iterable[Told]) -> MemoryBooks:
     """What events tell, in the order of the stream."""
     books = MemoryBooks()
     for told in events:
-        if not count(books, told.event, told.event_id, told.sequence):
+        if count(books, told.event, told.event_id, told.sequence) is Counted.UNKNOWN:
             books.heard.pop(told.event_id)  # of a job that is left as it is: it may not have been counted yet
     return books
 
@@ -138,7 +139,8 @@ def write(session: Session, books: MemoryBooks) -> None:
 def rebuild(database: Database, settings: Settings, *, replace: bool) -> int:
     """Read the stream and write the database, in one transaction that keeps gateways from writing; jobs told.
 
-    A gateway that runs meanwhile waits, and goes on where the stream was read to.
+    A gateway that runs meanwhile waits, and goes on where the stream was read to. What the stream or the database
+    still held of a job that was erased (by a gateway that died of it, in a database that was put back) is erased.
 
     Raises
     ------
@@ -151,10 +153,26 @@ def rebuild(database: Database, settings: Settings, *, replace: bool) -> int:
             session.connection().execute(text("LOCK TABLE inbox, jobs IN EXCLUSIVE MODE"))
         if not replace and session.exec(select(PlanRow.id).limit(1)).first() is not None:
             raise RebuildError("The database holds plans: with --replace they are told again from the stream.")
-        books = tell(asyncio.run(_read(settings)))
+        told = asyncio.run(_read(settings))
+        books = tell(told)
+        were_there = any(session.get(PlanRow, job_id) is not None for job_id in books.erased)
         write(session, books)
+    left = [one.sequence for one in told if one.event.job_id in books.erased and not isinstance(one.event, Erased)]
+    if left:
+        asyncio.run(_erase(settings, left))
+    if were_there:
+        database.scrub(TABLES)
     log.info("rebuilt", jobs=len(books.jobs), events=len(books.heard), erased=len(books.erased))
     return len(books.jobs)
+
+
+async def _erase(settings: Settings, sequences: Sequence[int]) -> None:
+    client = await connect(settings, "rebuild")
+    try:
+        for sequence in sequences:
+            await Bus(client).erase(EVENTS, sequence)
+    finally:
+        await client.close()
 
 
 async def _read(settings: Settings) -> list[Told]:

@@ -7,6 +7,7 @@ from radiarch_common.messages import Cancelled, Cancelling, Requeued, StageName,
 from sqlmodel import Session, col, select
 
 from radiarch_gateway.auth.caller import Caller
+from radiarch_gateway.erasures.models import ErasureRow, ErasureState
 from radiarch_gateway.errors import ConflictError, MissingError
 from radiarch_gateway.jobs.ahead import decide
 from radiarch_gateway.jobs.birth import message_for
@@ -68,7 +69,7 @@ def retry(session: Session, job_id: str, clinic_id: str, asked_by: str, *, refus
     MissingError
         If there is no such job.
     ConflictError
-        If it has not failed, was refused and is not to be tried all the same, or shall stop.
+        If it has not failed, was refused and is not to be tried all the same, shall stop, or is being erased.
     """
     row = job(session, job_id, clinic_id, to_change=True)
     if row.state != JobState.FAILED.value:
@@ -80,9 +81,17 @@ def retry(session: Session, job_id: str, clinic_id: str, asked_by: str, *, refus
             f"Job '{job_id}' was refused, and trying again changes nothing unless what it needs has changed: "
             "then ask with `refused=true`."
         )
+    if _is_being_erased(session, job_id):
+        raise ConflictError(f"Job '{job_id}' is being erased.")
     deadline = utc_now() + timedelta(hours=lives_h)
     put_back(session, row, "importer", "A person asked for it.", deadline, asked_by=asked_by)
     return row
+
+
+def _is_being_erased(session: Session, job_id: str) -> bool:
+    """Whether an erasure has found a job, and will not stop it a second time."""
+    statement = select(ErasureRow.plan_ids).where(ErasureRow.state == ErasureState.REQUESTED.value)
+    return any(job_id in plan_ids for plan_ids in session.exec(statement).all() if plan_ids is not None)
 
 
 def put_back(
