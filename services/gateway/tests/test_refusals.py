@@ -1,7 +1,7 @@
 """What somebody of ill will sends: refused in words, never a defect, and never past what watches."""
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from datetime import timedelta
 from typing import Any
 
@@ -91,7 +91,7 @@ async def test_what_is_no_path_is_not_found(migrated: FastAPI, path: str) -> Non
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def send(message: Any) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         seen.extend([message["status"]] if "status" in message else [])
 
     where = {"path": path, "raw_path": path.encode(), "query_string": b"", "root_path": ""}
@@ -103,7 +103,7 @@ async def test_what_is_no_path_is_not_found(migrated: FastAPI, path: str) -> Non
 
 def test_a_code_in_other_digits_is_wrong_and_no_defect() -> None:
     """A phone's keyboard may write full-width digits."""
-    for code in ("１２３４５６", "é", ""):
+    for code in ("\uff11" * 6, "é", ""):
         assert step_of(new_secret(), code, utc_now()) is None
 
 

@@ -42,8 +42,7 @@ class Standing:
 
 
 def stands(database: Database, caller: Caller) -> bool:
-    """Whether what a caller came with is still good. Of others than users and keys of this server only the
-    clinic can be asked."""
+    """Whether what a caller came with is still good; of an issuer's people only the clinic can be looked at."""
     with database.reading() as session:
         clinic = session.get(ClinicRow, caller.clinic_id)
         if clinic is None or not clinic.active:

@@ -9,7 +9,6 @@ from starlette.exceptions import HTTPException
 from radiarch_gateway.edge.asgi import ASGIApp, Message, Receive, Scope, Send
 from radiarch_gateway.problems import answer
 
-
 MOST_DIGITS: Final = 18
 """Longer numbers are too long in any case, and slow to read."""
 
