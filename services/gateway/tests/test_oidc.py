@@ -10,12 +10,14 @@ import pytest
 from pydantic import ValidationError
 from radiarch_common.messages import utc_now
 from radiarch_common.settings import OidcSettings, RoleName
+from radiarch_gateway.audit.models import AuditRow
 from radiarch_gateway.auth import oidc
 from radiarch_gateway.auth.models import ClinicRow
 from radiarch_gateway.auth.scopes import Role
 from radiarch_standalone.ports import free_port
 from radiarch_testkit.desk import Desk, desk
 from radiarch_testkit.issuer import AUDIENCE, TestIssuer, serving_issuer
+from sqlmodel import col, select
 
 ROLES = {"medphys": ["physicist"], "it": ["admin"], "both": ["physicist", "admin"]}
 
@@ -83,10 +85,15 @@ def test_a_token_of_the_issuer_is_somebody_here(here: Desk, issuer: TestIssuer) 
 def test_a_token_that_is_not_good_or_gives_nothing(
     here: Desk, issuer: TestIssuer, status: int, own: dict[str, Any]
 ) -> None:
-    """401: it is not believed; 403: it is, and lets its bearer in nowhere. The reason is told."""
+    """401: it is not believed; 403: it is, and lets its bearer in nowhere. The reason is told, and 403 written down."""
     answer = me(here, issuer.token(**({"clinic": "north"} | own)))
     assert answer.status_code == status, answer.text
     assert answer.json()["detail"]
+    if status == 403:
+        with here.gateway.database.reading() as session:
+            last = session.exec(select(AuditRow).order_by(col(AuditRow.sequence).desc())).first()
+        assert last is not None
+        assert (last.actor, last.status) == ("oidc:f3c1", 403)
 
 
 def test_the_issuer_is_asked_for_no_token_that_others_could_sign(here: Desk, issuer: TestIssuer) -> None:

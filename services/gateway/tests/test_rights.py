@@ -38,6 +38,7 @@ ALLOWED = {
     ("GET", f"{V1}/plans/{{plan_id}}/artifacts"): EVERYBODY,
     ("GET", f"{V1}/events"): EVERYBODY,
     ("GET", f"{V1}/artifacts/{{artifact_id}}"): EVERYBODY,
+    ("HEAD", f"{V1}/artifacts/{{artifact_id}}"): EVERYBODY,
     ("GET", f"{V1}/auth/me"): EVERYBODY,
     ("POST", f"{V1}/auth/logout"): EVERYBODY,
     ("POST", f"{V1}/auth/password"): EVERYBODY,
@@ -106,16 +107,25 @@ def test_every_route_is_in_the_table_or_public(app: FastAPI) -> None:
     assert routes == set(ALLOWED) | PUBLIC
 
 
-def test_a_route_that_asks_nothing_keeps_the_server_down(settings: Settings) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_a_route_that_asks_nothing_keeps_the_server_down(settings: Settings, method: str) -> None:
     """Deny by default: what was forgotten does not start, rather than being open."""
     app = create_app(settings)
     router = APIRouter()
 
-    @router.get("/forgotten")
+    @router.api_route("/forgotten", methods=[method])
     def forgotten() -> None: ...
 
     app.include_router(router)
-    with pytest.raises(UnguardedRouteError, match="GET /forgotten"):
+    with pytest.raises(UnguardedRouteError, match=f"{method} /forgotten"):
+        check_routes(app)
+
+
+def test_a_mounted_application_keeps_the_server_down(settings: Settings) -> None:
+    """Nothing guards what is mounted, but for the files that are named."""
+    app = create_app(settings)
+    app.mount("/forgotten", FastAPI())
+    with pytest.raises(UnguardedRouteError, match="/forgotten"):
         check_routes(app)
 
 

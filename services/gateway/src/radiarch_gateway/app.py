@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(asyncapi)
     app.include_router(audit, prefix=API)
     app.include_router(page)
-    app.mount("/page", StaticFiles(packages=[("radiarch_gateway.page", "static")]))
+    app.mount("/page", StaticFiles(packages=[("radiarch_gateway.page", "static")]), name="page")
     check_routes(app)
     surround(app, settings, gateway.rates, PUBLIC, API)
     document(app)

@@ -54,7 +54,17 @@ class LimitedError(RadiarchError):
 
 
 class ForbiddenError(RadiarchError):
-    """The caller is known, and may not do this."""
+    """The caller is known, and may not do this.
+
+    Attributes
+    ----------
+    who
+        As ``Caller.id``, when nothing at all is allowed to them.
+    """
+
+    def __init__(self, detail: str, who: str | None = None) -> None:
+        super().__init__(detail)
+        self.who = who
 
 
 class ConflictError(RadiarchError):

@@ -22,6 +22,7 @@ from radiarch_gateway.plans.models import PlanRow
 
 _LOCK: Final = 0x6175_6469
 _NOTED: Final = "audit"
+_ASIDE: Final = "audit aside"
 
 
 @dataclass
@@ -87,7 +88,8 @@ class Audit:
     def _before_commit(self, session: Session) -> None:
         noted: list[tuple[Act, int | None]] = session.info.pop(_NOTED, [])
         act = current()
-        if act is not None and act.operation and not (act.written or act.silent):
+        aside = session.info.pop(_ASIDE, False)
+        if act is not None and act.operation and not (act.written or act.silent or aside):
             noted.append((act, None))
             event.listen(session, "after_commit", partial(_mark, act), once=True)
         if noted:
@@ -134,6 +136,11 @@ def note(session: Session, act: Act, status: int | None = None) -> None:
         HTTP status of the answer; ``None``: it succeeded.
     """
     session.info.setdefault(_NOTED, []).append((act, status))
+
+
+def aside(session: Session) -> None:
+    """Say that a transaction is not what the act of this context does, such as the count of a try: it may yet fail."""
+    session.info[_ASIDE] = True
 
 
 def _mark(act: Act, _: Session) -> None:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 
 from radiarch_gateway.audit import fhir
 from radiarch_gateway.audit.act import Action
@@ -16,19 +15,21 @@ from radiarch_gateway.audit.views import AuditPage, ChainView
 from radiarch_gateway.auth.guard import Auditor
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.errors import FieldError, InvalidRequestError
+from radiarch_gateway.ids import NO_NUL
+from radiarch_gateway.moments import Moment
 from radiarch_gateway.problems import problems
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
 _MOST = 2**62
 
-Since = Annotated[AwareDatetime | None, Query(description="From then on, with a zone.")]
-Until = Annotated[AwareDatetime | None, Query(description="Before then, with a zone.")]
+Since = Annotated[Moment | None, Query(description="From then on, with a zone.")]
+Until = Annotated[Moment | None, Query(description="Before then, with a zone.")]
 Study = Annotated[
     str | None,
     Query(pattern=r"^[0-9.]{1,64}$", description="Only acts on this study, also of one that was erased."),
 ]
-Actor = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$", examples=["user:0123"])]
+Actor = Annotated[str | None, Query(max_length=200, pattern=NO_NUL, examples=["user:0123"])]
 
 
 @router.get("", summary="List acts", responses=problems(422))

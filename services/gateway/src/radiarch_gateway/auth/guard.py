@@ -9,11 +9,14 @@ from fastapi.routing import iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from radiarch_common.errors import RadiarchError
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import Host, Mount
 
 from radiarch_gateway.audit.act import Act, action_of, current
 from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.auth.scopes import Scope
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
+from radiarch_gateway.edge.asgi import client_address
+from radiarch_gateway.edge.rates import REFUSED, neighbourhood
 from radiarch_gateway.errors import ForbiddenError, UnauthorizedError
 
 PUBLIC: Final = frozenset(
@@ -24,6 +27,7 @@ PUBLIC: Final = frozenset(
         ("POST", "/api/v1/auth/login"),
         ("POST", "/api/v1/auth/refresh"),
         ("GET", "/api/v1/artifacts/{artifact_id}/file"),
+        ("HEAD", "/api/v1/artifacts/{artifact_id}/file"),
         ("GET", "/docs"),
         ("GET", "/docs/oauth2-redirect"),
         ("GET", "/redoc"),
@@ -36,6 +40,9 @@ PUBLIC: Final = frozenset(
     }
 )
 """Method and path of what anybody may call. Nothing tells of a plan or a person, but a signed link."""
+
+MOUNTED: Final = frozenset({"page", "static-offline-docs"})
+"""Names of what is mounted: files that anybody may have."""
 
 ACCESS_COOKIE: Final = "radiarch_access"
 """Holds the access token of somebody who logged in on the page."""
@@ -61,7 +68,11 @@ async def _caller(
 ) -> Caller:
     found = getattr(request.state, "caller", None)
     if not isinstance(found, Caller):
-        found = await run_in_threadpool(_enter, gateway, request, _credential(request, bearer))
+        try:
+            found = await run_in_threadpool(_enter, gateway, request, _credential(request, bearer))
+        except UnauthorizedError:
+            await gateway.rates.count(request.scope, "address", REFUSED, neighbourhood(client_address(request.scope)))
+            raise
         request.state.caller = found
         await gateway.rates.count(request.scope, "caller", found.id)
     act = current()
@@ -80,16 +91,27 @@ def _credential(request: Request, bearer: HTTPAuthorizationCredentials | None) -
     return request.cookies.get(ACCESS_COOKIE)
 
 
+def _queried(request: Request) -> set[str]:
+    """What the route reads of the query: anything else is told by whoever asks, and by nobody known."""
+    return set(_query_of(request.scope["route"].dependant))
+
+
+def _query_of(dependant: Dependant) -> Iterator[str]:
+    yield from (field.name for field in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _query_of(inner)
+
+
 def _enter(gateway: Gateway, request: Request, credential: str | None) -> Caller:
     """Find out who asks, and have it known what they do and to what."""
     act = current() or Act()
     ids = {name: str(value) for name, value in request.path_params.items()}
     operation = f"{request.method} {request.scope['route'].path}"
     act.action = action_of(request.method, of_something=bool(ids))
-    act.about({**request.query_params, **ids})
+    act.about({name: request.query_params[name] for name in _queried(request) & set(request.query_params)} | ids)
     try:
         found = gateway.doorkeeper.caller(credential)
-    except UnauthorizedError as error:
+    except (UnauthorizedError, ForbiddenError) as error:
         if error.who is not None:
             act.actor, act.operation = error.who, operation
         raise
@@ -133,7 +155,8 @@ def routes_and_scopes(app: FastAPI) -> Iterator[tuple[str, str, frozenset[Scope]
     for route in iter_route_contexts(app.routes):
         dependant: Dependant | None = getattr(route, "dependant", None)
         scopes = frozenset(Scope(scope) for scope in _scopes(dependant)) if dependant else frozenset[Scope]()
-        for method in sorted((route.methods or set()) - {"HEAD"}):
+        methods = route.methods or set()
+        for method in sorted(methods - {"HEAD"} if "GET" in methods else methods):  # whose HEAD is its GET
             yield method, route.path or "", scopes
 
 
@@ -148,3 +171,6 @@ def check_routes(app: FastAPI) -> None:
     for method, path, scopes in routes_and_scopes(app):
         if not scopes and (method, path) not in PUBLIC:
             raise UnguardedRouteError(f"{method} {path} asks for no scope and is not named as public")
+    for route in app.routes:
+        if isinstance(route, Mount | Host) and route.name not in MOUNTED:
+            raise UnguardedRouteError(f"what is mounted as {route} asks nobody")

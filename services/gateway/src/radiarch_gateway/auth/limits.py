@@ -8,6 +8,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from radiarch_gateway.edge.rates import neighbourhood
 from radiarch_gateway.errors import LimitedError
 
 _KIND: Final = "login"
@@ -22,6 +23,7 @@ class LoginLimits:
 
     def check(self, address: str) -> None:
         """Count one try. Raises LimitedError when it is one too many."""
+        address = neighbourhood(address)
         if not self._limiter.hit(self._limit, _KIND, address):
             free_at = self._limiter.get_window_stats(self._limit, _KIND, address).reset_time
             wait_s = max(1, math.ceil(free_at - time.time()))

@@ -8,6 +8,7 @@ from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
 from sqlmodel import Session, col, select, update
 
+from radiarch_gateway.audit.ledger import aside
 from radiarch_gateway.auth.deeds import NOBODY, Deed, What, note
 from radiarch_gateway.auth.models import ClinicRow, UserRow
 from radiarch_gateway.auth.passwords import check_new_password, hash_in_vain, hash_password, is_password
@@ -117,6 +118,7 @@ class Logins:
         elif is_password(password, tried.user.password_hash):
             return tried
         with self._database.writing() as session:
+            aside(session)
             about, clinic_id = (f"user:{tried.user.id}", tried.user.clinic_id) if tried else (NOBODY, None)
             note(session, Deed(What.LOGIN_REFUSED, NOBODY, about, clinic_id))
         return None
@@ -125,6 +127,7 @@ class Logins:
         """Count a try before it is looked at, so that a hundred at once are not a hundred free ones."""
         now = utc_now()
         with self._database.writing() as session:
+            aside(session)
             user = session.exec(select(UserRow).where(which).with_for_update()).first()
             clinic = session.get(ClinicRow, user.clinic_id) if user else None
             if user is None or not user.active or clinic is None or not clinic.active:
@@ -146,6 +149,7 @@ class Logins:
     def _take_back(self, tried: Try) -> None:
         """The try was neither good nor bad: those before it still count."""
         with self._database.writing() as session:
+            aside(session)
             user = session.get_one(UserRow, tried.user.id, with_for_update=True)
             user.failed_logins = max(0, user.failed_logins - 1)
             if user.locked_until == tried.lock:

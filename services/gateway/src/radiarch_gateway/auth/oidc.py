@@ -70,7 +70,7 @@ class Issuer:
             raise UnauthorizedError("The token's subject is empty, too long, or no text.")
         roles = self._roles(claims)
         return Caller(
-            id=f"oidc:{subject}",
+            id=_who(claims),
             name=str(claims.get("name") or claims.get("preferred_username") or subject)[:LONGEST_SUBJECT],
             clinic_id=self._clinic(claims),
             scopes=scopes_of(roles),
@@ -128,7 +128,7 @@ class Issuer:
         values = cast("list[object]", said) if isinstance(said, list) else str(said or "").split()
         roles = frozenset(Role(role) for value in values for role in self._settings.roles.get(str(value), ()))
         if not roles:
-            raise ForbiddenError(f"The token's '{self._settings.roles_claim}' gives no role here.")
+            raise ForbiddenError(f"The token's '{self._settings.roles_claim}' gives no role here.", _who(claims))
         return roles
 
     def _clinic(self, claims: Mapping[str, Any]) -> str:
@@ -137,8 +137,12 @@ class Issuer:
         with self._database.reading() as session:
             known = isinstance(clinic_id, str) and clinic_id.isprintable() and session.get(ClinicRow, clinic_id)
         if not known or not known.active:
-            raise ForbiddenError("The token's clinic is not known here, or not active.")
+            raise ForbiddenError("The token's clinic is not known here, or not active.", _who(claims))
         return known.id
+
+
+def _who(claims: Mapping[str, Any]) -> str:
+    return f"oidc:{claims['sub']}"
 
 
 def _at(claims: Mapping[str, Any], name: str) -> object:

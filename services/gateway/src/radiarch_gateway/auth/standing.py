@@ -7,7 +7,7 @@ from typing import Final
 from radiarch_common.messages import utc_now
 from sqlmodel import Session
 
-from radiarch_gateway.auth.caller import Caller
+from radiarch_gateway.auth.caller import LOCAL, Caller
 from radiarch_gateway.auth.models import ApiKeyRow, ClinicRow, SessionRow, UserRow
 from radiarch_gateway.db import Database
 
@@ -42,8 +42,11 @@ class Standing:
 
 
 def stands(database: Database, caller: Caller) -> bool:
-    """Whether what a caller came with is still good. Others than users and keys of this server have nothing to end."""
+    """Whether what a caller came with is still good; of an issuer's people only the clinic can be looked at."""
     with database.reading() as session:
+        clinic = session.get(ClinicRow, caller.clinic_id)
+        if clinic is None or not clinic.active:
+            return caller.id == LOCAL.id
         if caller.id.startswith(_KEY):
             return _key_stands(session, caller)
         if caller.id.startswith(_USER):
@@ -60,9 +63,8 @@ def _user_stands(session: Session, caller: Caller) -> bool:
     user = session.get(UserRow, caller.id.removeprefix(_USER))
     if user is None or not user.active or user.clinic_id != caller.clinic_id:
         return False
-    clinic = session.get(ClinicRow, user.clinic_id)
     login = session.get(SessionRow, caller.session_id) if caller.session_id else None
     logged_in = caller.session_id is None or (
         login is not None and login.revoked_at is None and login.expires_at > utc_now()
     )
-    return logged_in and clinic is not None and clinic.active and set(caller.roles) <= set(user.roles)
+    return logged_in and set(caller.roles) <= set(user.roles)

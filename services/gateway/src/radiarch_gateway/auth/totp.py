@@ -28,6 +28,6 @@ def step_of(secret: str, code: str, now: datetime) -> int | None:
     codes = TOTP(secret)
     current = int(now.timestamp()) // STEP_S
     for step in range(current - EITHER_WAY, current + EITHER_WAY + 1):
-        if hmac.compare_digest(codes.generate_otp(step), code):
+        if hmac.compare_digest(codes.generate_otp(step).encode(), code.encode()):
             return step
     return None

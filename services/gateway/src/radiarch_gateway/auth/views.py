@@ -1,9 +1,9 @@
 """What a client sends and gets about its own login."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from radiarch_gateway.auth.passwords import MAXIMUM, MINIMUM
 from radiarch_gateway.auth.scopes import Role, Scope
@@ -11,6 +11,18 @@ from radiarch_gateway.auth.totp import CODE_PATTERN
 
 USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"
 """Upper case is the same as lower case."""
+
+
+def _as_text(password: SecretStr) -> SecretStr:
+    try:
+        password.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise ValueError("this is no text: half of a surrogate pair") from None
+    return password
+
+
+Password = Annotated[SecretStr, AfterValidator(_as_text)]
+"""JSON can say halves of characters, which nothing can hash."""
 
 
 class _Asked(BaseModel):
@@ -21,7 +33,7 @@ class LoginRequest(_Asked):
     """Who somebody says they are."""
 
     username: str = Field(pattern=USERNAME_PATTERN)
-    password: SecretStr = Field(min_length=1, max_length=MAXIMUM)
+    password: Password = Field(min_length=1, max_length=MAXIMUM)
     totp_code: str | None = Field(
         default=None,
         pattern=CODE_PATTERN,
@@ -63,8 +75,8 @@ class Me(BaseModel):
 class PasswordChange(_Asked):
     """Another password for oneself."""
 
-    current_password: SecretStr = Field(min_length=1, max_length=MAXIMUM)
-    new_password: SecretStr = Field(
+    current_password: Password = Field(min_length=1, max_length=MAXIMUM)
+    new_password: Password = Field(
         min_length=1, max_length=MAXIMUM, description=f"At least {MINIMUM} characters, and not the username."
     )
 
@@ -72,7 +84,7 @@ class PasswordChange(_Asked):
 class PasswordCheck(_Asked):
     """Once more, to be sure."""
 
-    password: SecretStr = Field(min_length=1, max_length=MAXIMUM)
+    password: Password = Field(min_length=1, max_length=MAXIMUM)
 
 
 class TotpSetup(BaseModel):

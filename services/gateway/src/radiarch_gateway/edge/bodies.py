@@ -1,12 +1,16 @@
 """Bodies that are too long, or that come too slowly."""
 
 import asyncio
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from radiarch_gateway.edge.asgi import ASGIApp, Message, Receive, Scope, Send
 from radiarch_gateway.problems import answer
+
+MOST_DIGITS: Final = 18
+"""Longer numbers are too long in any case, and slow to read."""
 
 
 class Bodies:
@@ -23,7 +27,7 @@ class Bodies:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdecimal() and int(announced) > self._most_bytes:
+        if announced.isdecimal() and (len(announced) > MOST_DIGITS or int(announced) > self._most_bytes):
             await answer(413, self._too_long(), headers={"Connection": "close"})(scope, receive, send)
             return
         await self._app(scope, self._counted(receive), send)

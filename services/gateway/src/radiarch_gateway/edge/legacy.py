@@ -20,7 +20,7 @@ class LegacyPaths:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http" or scope["path"].split("/", 2)[1] not in NOUNS:
+        if scope["type"] != "http" or _noun(scope["path"]) not in NOUNS:
             await self._app(scope, receive, send)
             return
         successor = (self._prefix.encode() + scope["raw_path"]).decode("latin-1")
@@ -33,3 +33,8 @@ class LegacyPaths:
         await self._app(moved, receive, with_headers(send, change))
         if "route" in moved:  # for the log
             scope["route"] = moved["route"]
+
+
+def _noun(path: str) -> str:
+    """The first step of a path; what is no path, such as ``*``, has none."""
+    return path[1:].partition("/")[0] if path.startswith("/") else ""

@@ -22,6 +22,8 @@ STATE: Final = "rate"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBES: Final = "/health/"
 API_ROOT: Final = "/api/"
+PAGES: Final = "pages"
+REFUSED: Final = "refused"
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,12 @@ class PublicRates:
         """What is counted together; ``None`` for what a guard counts, and for probes of health."""
         if path.startswith(PROBES):
             return None
-        if not path.startswith(API_ROOT):
-            return "pages" if method in SAFE else path[:100]
+        if method in SAFE and not path.startswith(API_ROOT):
+            return PAGES
         for known, declared, pattern in self._public:
             if known == method and pattern.match(path):
                 return declared
-        return None
+        return None if path.startswith(API_ROOT) else PAGES
 
 
 def neighbourhood(address: str) -> str:

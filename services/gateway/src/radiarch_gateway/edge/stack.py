@@ -13,6 +13,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from radiarch_gateway.edge.bodies import Bodies
 from radiarch_gateway.edge.correlation import HEADER, Correlation
 from radiarch_gateway.edge.headers import SecurityHeaders, inline_scripts
+from radiarch_gateway.edge.hosts import LocalHosts
 from radiarch_gateway.edge.legacy import LegacyPaths
 from radiarch_gateway.edge.rates import PublicRates, Rates
 
@@ -48,6 +49,8 @@ def surround(app: FastAPI, settings: Settings, rates: Rates, public: Iterable[tu
                 allow_headers=CORS_TAKEN,
                 expose_headers=CORS_SHOWN,
             )
+        if settings.authentication == "none":
+            layers = LocalHosts(layers)
         layers = SecurityHeaders(layers, scripts)
         layers = Correlation(LegacyPaths(layers, prefix), prefix)
         if settings.trusted_proxies:

@@ -11,7 +11,9 @@ from sqlmodel import Field as SqlField
 from sqlmodel import SQLModel
 
 from radiarch_gateway.db import UtcDateTime
-from radiarch_gateway.ids import ID_PATTERN
+from radiarch_gateway.ids import ID_PATTERN, NO_NUL
+
+PatientId = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True, pattern=NO_NUL)]
 
 
 class ErasureState(StrEnum):
@@ -70,7 +72,7 @@ class ErasureRequest(BaseModel):
 
     plan_id: Annotated[str, StringConstraints(pattern=ID_PATTERN)] | None = None
     study_instance_uid: Uid | None = None
-    patient_id: Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)] | None = Field(
+    patient_id: PatientId | None = Field(
         default=None, description="As in the DICOM files. Never part of a URL, and not kept."
     )
     pacs: bool = Field(

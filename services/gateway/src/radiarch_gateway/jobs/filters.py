@@ -5,15 +5,15 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Query
-from pydantic import AwareDatetime
 from radiarch_common.messages import StageName
 from radiarch_common.plans import Identifier, Uid
 from sqlalchemy import ColumnElement
 from sqlmodel import col
 
 from radiarch_gateway.auth.caller import Caller
-from radiarch_gateway.ids import ID_PATTERN
+from radiarch_gateway.ids import ID_PATTERN, NO_NUL
 from radiarch_gateway.jobs.models import JobRow, JobState
+from radiarch_gateway.moments import Moment
 from radiarch_gateway.plans.models import PlanRow
 
 ME = "me"
@@ -46,10 +46,10 @@ def _filters(
     study_instance_uid: Annotated[Uid | None, Query(description="On this study.")] = None,
     workflow: Annotated[Identifier | None, Query(description="With this workflow.")] = None,
     asked_by: Annotated[
-        str | None, Query(max_length=200, description="By `me`, or by somebody named as in `asked_by`.")
+        str | None, Query(max_length=200, pattern=NO_NUL, description="By `me`, or by somebody named as in `asked_by`.")
     ] = None,
-    created_after: Annotated[AwareDatetime | None, Query(description="Asked for at this time or later.")] = None,
-    created_before: Annotated[AwareDatetime | None, Query(description="Asked for before this time.")] = None,
+    created_after: Annotated[Moment | None, Query(description="Asked for at this time or later.")] = None,
+    created_before: Annotated[Moment | None, Query(description="Asked for before this time.")] = None,
 ) -> Filters:
     return Filters(tuple(state or ()), stage, study_instance_uid, workflow, asked_by, created_after, created_before)
 

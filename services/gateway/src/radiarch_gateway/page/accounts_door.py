@@ -1,17 +1,23 @@
 """The page's door to the accounts that are kept here."""
 
+import re
+from typing import Final
+
 from radiarch_common.messages import utc_now
 
 from radiarch_gateway.auth.deeds import Deed, What, note
 from radiarch_gateway.auth.doorkeeper import Doorkeeper
 from radiarch_gateway.auth.limits import LoginLimits
-from radiarch_gateway.auth.login import Logins
+from radiarch_gateway.auth.login import WRONG, Logins
 from radiarch_gateway.auth.sessions import Sessions, Tokens, end_login
+from radiarch_gateway.auth.views import USERNAME_PATTERN
 from radiarch_gateway.db import Database
 from radiarch_gateway.errors import ForbiddenError, UnauthorizedError
 from radiarch_gateway.page.door import Entry
 
 OWN_PASSWORD_FIRST = "This password was given by somebody else: set one of your own first, with `radiarch login`."  # noqa: S105
+
+_USERNAME: Final = re.compile(USERNAME_PATTERN)
 
 
 class AccountsDoor:
@@ -29,6 +35,8 @@ class AccountsDoor:
     def log_in(self, username: str, password: str, totp_code: str | None, client_ip: str) -> Entry:
         """See ``Door``. Raises LimitedError too."""
         self._limits.check(client_ip)
+        if _USERNAME.fullmatch(username) is None:
+            raise UnauthorizedError(WRONG)
         tokens = self._logins.log_in(username, password, totp_code)
         if tokens.user.must_change_password:
             raise UnauthorizedError(OWN_PASSWORD_FIRST)

@@ -17,10 +17,10 @@ FORM_FIELD: Final = "form_token"
 _NONCE_BYTES: Final = 24
 
 
-def keep(request: Request, response: Response, entry: Entry) -> None:
+def keep(request: Request, gateway: Gateway, response: Response, entry: Entry) -> None:
     """Have the browser keep a login."""
-    _set(request, response, ACCESS_COOKIE, entry.access_token, entry.expires_in_s)
-    _set(request, response, REFRESH_COOKIE, entry.refresh_token, entry.refresh_expires_in_s)
+    _set(request, gateway, response, ACCESS_COOKIE, entry.access_token, entry.expires_in_s)
+    _set(request, gateway, response, REFRESH_COOKIE, entry.refresh_token, entry.refresh_expires_in_s)
 
 
 def forget(response: Response) -> None:
@@ -34,9 +34,9 @@ def form_nonce(request: Request) -> str:
     return request.cookies.get(FORM_COOKIE) or secrets.token_urlsafe(_NONCE_BYTES)
 
 
-def keep_nonce(request: Request, response: Response, nonce: str) -> None:
+def keep_nonce(request: Request, gateway: Gateway, response: Response, nonce: str) -> None:
     """Have the browser keep what its forms are bound to, until it is closed."""
-    _set(request, response, FORM_COOKIE, nonce, None)
+    _set(request, gateway, response, FORM_COOKIE, nonce, None)
 
 
 def form_token(gateway: Gateway, nonce: str) -> str:
@@ -50,6 +50,6 @@ def is_ours(gateway: Gateway, request: Request, token: str) -> bool:
     return nonce is not None and hmac.compare_digest(form_token(gateway, nonce).encode(), token.encode())
 
 
-def _set(request: Request, response: Response, name: str, value: str, lives_s: int | None) -> None:
-    secure = request.url.scheme == "https"
+def _set(request: Request, gateway: Gateway, response: Response, name: str, value: str, lives_s: int | None) -> None:
+    secure = request.url.scheme == "https" or gateway.settings.tls_by_proxy
     response.set_cookie(name, value, max_age=lives_s, path="/", secure=secure, httponly=True, samesite="strict")

@@ -44,7 +44,7 @@ def answer(
     text = _TEMPLATES.get_template(template).render({**shared, **content})
     response = HTMLResponse(text, status, {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"})
     response.headers.update(headers or {})
-    keep_nonce(request, response, nonce)
+    keep_nonce(request, gateway, response, nonce)
     return response
 
 

@@ -48,7 +48,7 @@ async def _let_in(request: Request, why: str) -> Response:
             why = str(error)
         else:
             again = RedirectResponse(request.url.path, SEE_OTHER, {"Cache-Control": "no-store"})
-            keep(request, again, entry)
+            keep(request, gateway, again, entry)
             return again
     response = login_form(request, gateway, why=None if token is None else why, goes_to=request.url.path)
     forget(response)

@@ -122,7 +122,7 @@ def log_in(
     except UnauthorizedError as error:
         return login_form(request, gateway, why=str(error), goes_to=goes_to)
     response = RedirectResponse(goes_to, SEE_OTHER, {"Cache-Control": "no-store"})
-    keep(request, response, entry)
+    keep(request, gateway, response, entry)
     return response
 
 
