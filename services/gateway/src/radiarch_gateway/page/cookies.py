@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from typing import Final
+from typing import Final, cast
 
 from fastapi import Request, Response
 
@@ -51,5 +51,6 @@ def is_ours(gateway: Gateway, request: Request, token: str) -> bool:
 
 
 def _set(request: Request, response: Response, name: str, value: str, lives_s: int | None) -> None:
-    secure = request.url.scheme == "https"
+    gateway = cast("Gateway", request.app.state.gateway)
+    secure = request.url.scheme == "https" or gateway.settings.tls_by_proxy
     response.set_cookie(name, value, max_age=lives_s, path="/", secure=secure, httponly=True, samesite="strict")
