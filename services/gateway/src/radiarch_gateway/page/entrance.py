@@ -9,8 +9,13 @@ from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.auth.guard import ACCESS_COOKIE, needs
 from radiarch_gateway.auth.scopes import Scope
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
-from radiarch_gateway.errors import CodeNeededError, ConflictError, ForbiddenError, InvalidRequestError
-from radiarch_gateway.errors import UnauthorizedError
+from radiarch_gateway.errors import (
+    CodeNeededError,
+    ConflictError,
+    ForbiddenError,
+    InvalidRequestError,
+    UnauthorizedError,
+)
 from radiarch_gateway.page.cookies import forget, is_ours, keep
 from radiarch_gateway.page.door import Door, Entry
 from radiarch_gateway.page.forms import code_form, login_form, ours, password_form

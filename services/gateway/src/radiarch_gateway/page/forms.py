@@ -45,4 +45,4 @@ def password_form(request: Request, gateway: Gateway, *, why: str | None, goes_t
 
 
 def _challenge(status: int) -> dict[str, str]:
-    return {"WWW-Authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004
+    return {"WWW-Authenticate": "Bearer"} if status == 401 else {}

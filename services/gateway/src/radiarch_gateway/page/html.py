@@ -63,7 +63,7 @@ def _wait(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes < 1:
         return "less than a minute"
-    if minutes < 90:  # noqa: PLR2004 - so far people count in minutes
+    if minutes < 90:
         return "a minute" if minutes == 1 else f"{minutes} minutes"
     return f"{seconds / 3600:.0f} hours"
 

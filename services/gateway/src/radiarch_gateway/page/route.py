@@ -21,7 +21,7 @@ SEE_OTHER = 303
 
 
 class PageRoute(APIRoute):
-    """Answers with a form where one is needed first; what else goes wrong is a problem, which ``Sorry`` puts in words."""
+    """Answers with a form where one is needed first; other problems are put in words by ``Sorry``."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See FastAPI."""

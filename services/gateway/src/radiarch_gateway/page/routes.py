@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from radiarch_common.errors import UnavailableError
 from starlette.concurrency import run_in_threadpool
 
-from radiarch_gateway.artifacts.models import ArtifactRow, ArtifactView
+from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.artifacts.store import artifact, content
 from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.auth.guard import needs

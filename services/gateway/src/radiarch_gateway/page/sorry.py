@@ -19,7 +19,10 @@ _WORDS: Final[dict[int, tuple[str, str]]] = {
     405: ("Nothing here", "This address takes a form only. Start again at the first page."),
     413: ("Too much", "What was sent is larger than this server takes."),
     429: ("Too often", "This server limits how often it is asked, and so how often a password can be guessed."),
-    503: ("Not now", "A part that this server needs does not answer. Nothing is lost; load the page again in a moment."),
+    503: (
+        "Not now",
+        "A part that this server needs does not answer. Nothing is lost: load the page again soon.",
+    ),
 }
 _ELSE: Final = ("This did not work", "If it happens again, tell whoever runs this server.")
 
