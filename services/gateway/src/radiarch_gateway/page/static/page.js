@@ -3,7 +3,7 @@
 
 const LOOK_AFTER_MS = 700;
 const LOOK_ONCE_MORE_MS = 4000; // what the stream says may be a little ahead of what the server shows
-const COME_BACK_MS = 5000;
+const COME_BACK_MS = 3000;
 const CHANGES = ["requested", "requeued", "cancelling", "started", "waiting", "retrying", "finished", "failed", "cancelled"];
 const PARTS = ["state", "how"];
 
