@@ -37,7 +37,7 @@ def test_no_password_has_a_default() -> None:
 
 
 def test_only_the_gateway_and_orthanc_are_published_and_to_this_machine(services: dict[str, dict[str, Any]]) -> None:
-    """There is no TLS yet: a port on all interfaces would hand passwords and patients to the network."""
+    """There is no TLS in it: a port on all interfaces would hand passwords and patients to the network."""
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert set(published) == {"gateway", "orthanc"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)

@@ -107,7 +107,10 @@ def test_up_serves_on_loopback_revives_what_dies_and_ends_with_all_its_children(
 def _log_in_for_the_first_time(api: str, said: str) -> None:
     """With the one-time password that was printed; nothing answers without."""
     assert httpx.get(f"{api}/info", timeout=10).status_code == 401
-    found = re.search(r"First administrator: (\S+)  one-time password: (\S+)", said)
+    page = api.removesuffix("api/v1")
+    assert f"Open {page} and log in" in said
+    assert "password" in httpx.get(page, headers={"Accept": "text/html"}, timeout=10).text
+    found = re.search(r"username: (\S+)  one-time password: (\S+)", said)
     assert found, said
     words = {"username": found[1], "password": found[2]}
     tokens = httpx.post(f"{api}/auth/login", json=words, timeout=60).raise_for_status().json()

@@ -28,6 +28,7 @@ from radiarch_gateway.info.routes import asyncapi, health
 from radiarch_gateway.info.routes import router as info
 from radiarch_gateway.jobs.all_events import router as all_events
 from radiarch_gateway.jobs.routes import router as jobs
+from radiarch_gateway.page.entrance import router as entrance
 from radiarch_gateway.page.routes import router as page
 from radiarch_gateway.plans.routes import router as plans
 from radiarch_gateway.rules.routes import router as rules
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(asyncapi)
     app.include_router(audit, prefix=API)
     app.include_router(page)
+    app.include_router(entrance)
     app.mount("/page", StaticFiles(packages=[("radiarch_gateway.page", "static")]), name="page")
     check_routes(app)
     surround(app, settings, gateway.rates, PUBLIC, API)

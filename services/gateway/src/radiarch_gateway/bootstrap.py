@@ -138,7 +138,7 @@ def build(settings: Settings) -> Gateway:
     secret = ServerSecret(settings, database)
     doorkeeper = Doorkeeper(settings, database, secret)
     sessions = Sessions(settings, database, secret)
-    logins = Logins(settings, database, sessions)
+    logins = Logins(settings, database, sessions, secret)
     login_limits = LoginLimits(settings.login_tries_per_min)
     door = AccountsDoor(database, doorkeeper, logins, sessions, login_limits)
     catalogues = Catalogues(link)

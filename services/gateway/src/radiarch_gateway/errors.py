@@ -42,7 +42,17 @@ class UnauthorizedError(RadiarchError):
 
 
 class CodeNeededError(UnauthorizedError):
-    """The password is right; the account asks for a TOTP code as well."""
+    """The password is right; the account asks for a TOTP code as well.
+
+    Attributes
+    ----------
+    half
+        With the code, it makes a login.
+    """
+
+    def __init__(self, detail: str, half: str) -> None:
+        super().__init__(detail)
+        self.half = half
 
 
 class LimitedError(RadiarchError):

@@ -124,7 +124,7 @@ def _serve(radiarch: LocalRadiarch) -> None:
         radiarch.start()
         with console.status("Starting ..."):
             radiarch.wait_until_ready()
-        console.print(f"Radiarch is up: {radiarch.url}  API documentation: {radiarch.url}/docs")
+        console.print(f"Radiarch is up: {radiarch.url}/  API documentation: {radiarch.url}/docs")
         console.print(f"DICOM folder: {radiarch.pacs_folder}  logs: {radiarch.folder / 'logs'}")
         _tell_login(radiarch)
         console.print("Loopback only. Generic beam data: research only. Ctrl-C ends it.")
@@ -142,10 +142,12 @@ def _tell_login(radiarch: LocalRadiarch) -> None:
         return
     first = radiarch.first_admin()
     if first is None:
-        console.print("Log in at POST /api/v1/auth/login; accounts: radiarch admin --help")
+        console.print(f"Open {radiarch.url}/ and log in; accounts: radiarch admin --help")
         return
-    console.print(f"First administrator: {first.username}  one-time password: {first.password}", highlight=False)
-    console.print("It is not shown again. Log in at POST /api/v1/auth/login, and set another.")
+    console.print(f"Open {radiarch.url}/ and log in:", highlight=False)
+    console.print(f"  username: {first.username}  one-time password: {first.password}", highlight=False)
+    console.print("It is not shown again: the page has you set a password of your own at once.")
+    console.print("After that, `radiarch login` and `radiarch plan` serve on the command line too.")
 
 
 def _told(work: Callable[[], None]) -> None:

@@ -32,19 +32,7 @@ class Desk:
 
     def user(self, *roles: Role, clinic_id: str = MAIN_CLINIC, must_change_password: bool = False) -> UserRow:
         """Somebody new whose password is ``PASSWORD``; it is hashed once for all of them."""
-        row = UserRow(
-            id=secrets.token_hex(16),
-            username=f"user-{secrets.token_hex(8)}",
-            display_name="Somebody",
-            clinic_id=clinic_id,
-            roles=[str(role) for role in roles],
-            password_hash=_hash(),
-            must_change_password=must_change_password,
-            created_at=utc_now(),
-        )
-        with self.gateway.database.writing() as session:
-            session.add(row)
-        return row
+        return account(self.gateway, *roles, clinic_id=clinic_id, must_change_password=must_change_password)
 
     def tokens(self, user: UserRow) -> tuple[dict[str, str], str]:
         """Headers and the refresh token of a login, made without a password."""
@@ -62,6 +50,25 @@ class Desk:
         """A user as the database has them now."""
         with self.gateway.database.reading() as session:
             return session.get_one(UserRow, user_id)
+
+
+def account(
+    gateway: Gateway, *roles: Role, clinic_id: str = MAIN_CLINIC, must_change_password: bool = False
+) -> UserRow:
+    """Somebody new of a gateway whose database is migrated; the password is ``PASSWORD``."""
+    row = UserRow(
+        id=secrets.token_hex(16),
+        username=f"user-{secrets.token_hex(8)}",
+        display_name="Somebody",
+        clinic_id=clinic_id,
+        roles=[str(role) for role in roles],
+        password_hash=_hash(),
+        must_change_password=must_change_password,
+        created_at=utc_now(),
+    )
+    with gateway.database.writing() as session:
+        session.add(row)
+    return row
 
 
 @contextmanager

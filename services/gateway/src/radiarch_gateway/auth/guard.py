@@ -36,6 +36,7 @@ PUBLIC: Final = frozenset(
         ("POST", "/api/v1/hooks/orthanc/{pacs}"),  # signed by a secret of its own; it wakes, and answers nothing
         ("GET", "/login"),
         ("POST", "/login"),
+        ("POST", "/password"),  # its form and the login's cookie are looked at by the route
         ("POST", "/logout"),
     }
 )

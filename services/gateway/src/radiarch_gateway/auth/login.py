@@ -10,15 +10,25 @@ from sqlmodel import Session, col, select, update
 
 from radiarch_gateway.audit.ledger import aside
 from radiarch_gateway.auth.deeds import NOBODY, Deed, What, note
-from radiarch_gateway.auth.models import ClinicRow, UserRow
+from radiarch_gateway.auth.half import is_of, make_half, user_of_half
+from radiarch_gateway.auth.models import ClinicRow, SessionRow, UserRow
 from radiarch_gateway.auth.passwords import check_new_password, hash_in_vain, hash_password, is_password
-from radiarch_gateway.auth.sessions import Sessions, Tokens, end_logins
+from radiarch_gateway.auth.secret import ServerSecret
+from radiarch_gateway.auth.sessions import OVER, Sessions, Tokens, end_logins
 from radiarch_gateway.auth.totp import step_of
 from radiarch_gateway.db import Database
-from radiarch_gateway.errors import CodeNeededError, ForbiddenError, UnauthorizedError
+from radiarch_gateway.errors import (
+    CodeNeededError,
+    ConflictError,
+    FieldError,
+    ForbiddenError,
+    InvalidRequestError,
+    UnauthorizedError,
+)
 
 WRONG: Final = "Username, password or code is wrong, or too many tries have locked the account for a while."
 WRONG_PASSWORD: Final = "This is not your password, or too many tries have locked the account for a while."  # noqa: S105
+WRONG_CODE: Final = "The code is wrong or was used before, or too many tries have locked the account for a while."
 MOST_DOUBLINGS: Final = 20
 
 
@@ -40,10 +50,11 @@ class Try:
 class Logins:
     """From a password to a login. Blocking, a third of a second long: call it in a thread."""
 
-    def __init__(self, settings: Settings, database: Database, sessions: Sessions) -> None:
+    def __init__(self, settings: Settings, database: Database, sessions: Sessions, secret: ServerSecret) -> None:
         self._settings = settings
         self._database = database
         self._sessions = sessions
+        self._secret = secret
 
     def log_in(self, username: str, password: str, code: str | None) -> Tokens:
         """A new login.
@@ -60,7 +71,31 @@ class Logins:
             raise UnauthorizedError(WRONG)
         if tried.user.totp_confirmed and code is None:
             self._take_back(tried)
-            raise CodeNeededError("The account asks for a code of its authenticator app: send it as `totp_code`.")
+            half = make_half(self._secret.key("half a login"), tried.user, utc_now())
+            raise CodeNeededError("The account asks for a code of its authenticator app: send it as `totp_code`.", half)
+        return self._finish(tried, code)
+
+    def go_on(self, half: str, code: str) -> Tokens:
+        """The login that lacked nothing but its code; a wrong code counts like a wrong password.
+
+        Raises
+        ------
+        CodeNeededError
+            If the code is wrong, or the account locked or not as it was.
+        UnauthorizedError
+            If the half is too old, or not ours.
+        """
+        user_id, fingerprint = user_of_half(self._secret.key("half a login"), half)
+        tried = self._count(UserRow.id == user_id)
+        if tried is None or not is_of(fingerprint, tried.user):
+            self._note_refusal(tried)
+            raise CodeNeededError(WRONG_CODE, half)
+        try:
+            return self._finish(tried, code)
+        except UnauthorizedError as error:
+            raise CodeNeededError(WRONG_CODE, half) from error
+
+    def _finish(self, tried: Try, code: str | None) -> Tokens:
         key, now = self._sessions.access_key(), utc_now()
         with self._database.writing() as session:
             user = _still(session, tried.user)
@@ -111,17 +146,53 @@ class Logins:
             end_logins(session, user.id, "the password was changed", but=session_id)
             note(session, Deed(What.PASSWORD_CHANGED, f"user:{user.id}", f"user:{user.id}", user.clinic_id))
 
+    def set_own_password(self, user_id: str, new: str, session_id: str) -> None:
+        """Set a password in place of one that somebody else gave, and end every other login of the user.
+
+        The old one is not asked for: this login was made with it, for a reset ends all that there were.
+
+        Raises
+        ------
+        ConflictError
+            If the user has a password of their own.
+        InvalidRequestError
+            If the new one is no good.
+        UnauthorizedError
+            If the login has ended.
+        """
+        with self._database.reading() as session:
+            seen = session.get_one(UserRow, user_id)
+        check_new_password(new, seen.username, "new_password")
+        if is_password(new, seen.password_hash):
+            message = "This is the password that somebody else gave."
+            raise InvalidRequestError([FieldError(field="new_password", message=message, allowed="another one")])
+        hashed = hash_password(new)
+        with self._database.writing() as session:
+            user, login = _still(session, seen), session.get(SessionRow, session_id)
+            if user is None or login is None or login.revoked_at is not None:
+                raise UnauthorizedError(OVER)
+            if not user.must_change_password:
+                raise ConflictError("This account has a password of its own already.")
+            user.password_hash = hashed
+            user.must_change_password = False
+            session.add(user)
+            end_logins(session, user.id, "the password was changed", but=session_id)
+            note(session, Deed(What.PASSWORD_CHANGED, f"user:{user.id}", f"user:{user.id}", user.clinic_id))
+
     def _right(self, which: Any, password: str) -> Try | None:  # noqa: ANN401 - a condition of SQLAlchemy
         tried = self._count(which)
         if tried is None:
             hash_in_vain(password)
         elif is_password(password, tried.user.password_hash):
             return tried
+        self._note_refusal(tried)
+        return None
+
+    def _note_refusal(self, tried: Try | None) -> None:
+        about, clinic_id = (f"user:{tried.user.id}", tried.user.clinic_id) if tried else (NOBODY, None)
         with self._database.writing() as session:
             aside(session)
-            about, clinic_id = (f"user:{tried.user.id}", tried.user.clinic_id) if tried else (NOBODY, None)
             note(session, Deed(What.LOGIN_REFUSED, NOBODY, about, clinic_id))
-        return None
 
     def _count(self, which: Any) -> Try | None:  # noqa: ANN401 - a condition of SQLAlchemy
         """Count a try before it is looked at, so that a hundred at once are not a hundred free ones."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from radiarch_gateway.auth.models import SecretRow
 from radiarch_gateway.db import Database
 
-Purpose = Literal["access token", "signed url", "audit", "page"]
+Purpose = Literal["access token", "signed url", "audit", "page", "half a login"]
 _NAME: Final = "server"
 
 

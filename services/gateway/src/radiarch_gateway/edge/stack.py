@@ -16,6 +16,7 @@ from radiarch_gateway.edge.headers import SecurityHeaders, inline_scripts
 from radiarch_gateway.edge.hosts import LocalHosts
 from radiarch_gateway.edge.legacy import LegacyPaths
 from radiarch_gateway.edge.rates import PublicRates, Rates
+from radiarch_gateway.page.sorry import Sorry
 
 CORS_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 CORS_TAKEN: Final = (
@@ -40,7 +41,7 @@ def surround(app: FastAPI, settings: Settings, rates: Rates, public: Iterable[tu
 
     def build() -> ASGIApp:
         layers: ASGIApp = Bodies(inside(), settings.max_body_bytes, settings.slow_client_s)
-        layers = PublicRates(layers, rates, public)
+        layers = Sorry(PublicRates(layers, rates, public))
         if settings.cors_origins:
             layers = CORSMiddleware(
                 layers,

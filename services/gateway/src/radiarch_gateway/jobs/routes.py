@@ -5,8 +5,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from radiarch_common.errors import UnavailableError
-from radiarch_common.messages import StageName
 from starlette.concurrency import run_in_threadpool
 
 from radiarch_gateway.auth.caller import Caller
@@ -14,11 +12,11 @@ from radiarch_gateway.auth.guard import JobsCanceller, JobsReader, PlansWriter
 from radiarch_gateway.bootstrap import Gateway, GatewayDep
 from radiarch_gateway.ids import ID_PATTERN
 from radiarch_gateway.jobs.filters import Filters, FiltersDep, Page, PageDep
-from radiarch_gateway.jobs.models import JobRow, JobState, stage_name
-from radiarch_gateway.jobs.queue import NOWHERE, Place
+from radiarch_gateway.jobs.models import JobRow, JobState
+from radiarch_gateway.jobs.places import places_in
+from radiarch_gateway.jobs.queue import NOWHERE
 from radiarch_gateway.jobs.store import cancel, job, jobs_page, retry
 from radiarch_gateway.jobs.views import JobPage, JobView, job_summary, job_view
-from radiarch_gateway.jobs.waiting import waiting_places
 from radiarch_gateway.problems import problems
 from radiarch_gateway.stream import StreamOverError, follow
 
@@ -31,7 +29,7 @@ JobId = Annotated[str, Path(description="The same as the plan's id.", pattern=ID
 async def list_jobs(gateway: GatewayDep, caller: JobsReader, page: PageDep, filters: FiltersDep) -> JobPage:
     """Jobs, newest first."""
     rows, further = await run_in_threadpool(_page_of, gateway, filters, page, caller)
-    places = await _places(gateway, rows)
+    places = await places_in(gateway, (row.queued_for for row in rows))
     return JobPage(items=[job_summary(row, places.get(row.id, NOWHERE)) for row in rows], next_cursor=further)
 
 
@@ -39,7 +37,7 @@ async def list_jobs(gateway: GatewayDep, caller: JobsReader, page: PageDep, filt
 async def get_job(gateway: GatewayDep, caller: JobsReader, job_id: JobId) -> JobView:
     """State, stage, place in the queue, progress, message, timings and log."""
     row = await run_in_threadpool(_job_of, gateway, job_id, caller)
-    places = await _places(gateway, [row])
+    places = await places_in(gateway, [row.queued_for])
     return job_view(row, places.get(row.id, NOWHERE))
 
 
@@ -51,17 +49,6 @@ def _page_of(gateway: Gateway, filters: Filters, page: Page, caller: Caller) -> 
 def _job_of(gateway: Gateway, job_id: str, caller: Caller) -> JobRow:
     with gateway.database.reading() as session:
         return job(session, job_id, caller.clinic_id)
-
-
-async def _places(gateway: Gateway, rows: list[JobRow]) -> dict[str, Place]:
-    stages: set[StageName] = {stage_name(row.queued_for) for row in rows if row.queued_for is not None}
-    if not stages:
-        return {}
-    try:
-        workers = await gateway.link.workers()
-    except UnavailableError:
-        workers = {}
-    return await run_in_threadpool(waiting_places, gateway.database, stages, workers)
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", status_code=202, responses=problems(404, 409, 422))

@@ -15,7 +15,7 @@ from radiarch_gateway.db import Database
 from radiarch_gateway.errors import ForbiddenError, UnauthorizedError
 from radiarch_gateway.page.door import Entry
 
-OWN_PASSWORD_FIRST = "This password was given by somebody else: set one of your own first, with `radiarch login`."  # noqa: S105
+USER: Final = "user:"
 
 _USERNAME: Final = re.compile(USERNAME_PATTERN)
 
@@ -32,15 +32,24 @@ class AccountsDoor:
         self._sessions = sessions
         self._limits = limits
 
-    def log_in(self, username: str, password: str, totp_code: str | None, client_ip: str) -> Entry:
+    def log_in(self, username: str, password: str, client_ip: str) -> Entry:
         """See ``Door``. Raises LimitedError too."""
         self._limits.check(client_ip)
         if _USERNAME.fullmatch(username) is None:
             raise UnauthorizedError(WRONG)
-        tokens = self._logins.log_in(username, password, totp_code)
-        if tokens.user.must_change_password:
-            raise UnauthorizedError(OWN_PASSWORD_FIRST)
-        return _entry(tokens)
+        return _entry(self._logins.log_in(username, password, None))
+
+    def go_on(self, half: str, totp_code: str, client_ip: str) -> Entry:
+        """See ``Door``. Raises LimitedError too."""
+        self._limits.check(client_ip)
+        return _entry(self._logins.go_on(half, totp_code))
+
+    def set_own_password(self, access_token: str, new: str) -> None:
+        """See ``Door``."""
+        caller = self._doorkeeper.caller(access_token)
+        if caller.session_id is None:
+            raise ForbiddenError("This account is not kept here: its password is its issuer's.")
+        self._logins.set_own_password(caller.id.removeprefix(USER), new, caller.session_id)
 
     def stay(self, refresh_token: str) -> Entry:
         """See ``Door``."""
@@ -66,4 +75,5 @@ def _entry(tokens: Tokens) -> Entry:
         expires_in_s=tokens.expires_in_s,
         refresh_token=tokens.refresh,
         refresh_expires_in_s=max(0, int(left_s)),
+        own_password_first=tokens.user.must_change_password,
     )

@@ -1,4 +1,4 @@
-"""How the page lets people in: by whatever keeps the accounts, behind these three calls."""
+"""How the page lets people in: by whatever keeps the accounts, behind these calls."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,13 +12,26 @@ class Entry:
     expires_in_s: int
     refresh_token: str
     refresh_expires_in_s: int
+    own_password_first: bool
+    """The password was given by somebody else: nothing can be seen before another is set."""
 
 
 class Door(Protocol):
     """Blocking, and slow where a password is hashed: call it in a thread."""
 
-    def log_in(self, username: str, password: str, totp_code: str | None, client_ip: str) -> Entry:
-        """A new login. Raises UnauthorizedError, in words for people."""
+    def log_in(self, username: str, password: str, client_ip: str) -> Entry:
+        """A new login. Raises UnauthorizedError, in words for people; CodeNeededError when a code makes it one."""
+        ...
+
+    def go_on(self, half: str, totp_code: str, client_ip: str) -> Entry:
+        """The login of which CodeNeededError bore half. Raises UnauthorizedError, in words for people."""
+        ...
+
+    def set_own_password(self, access_token: str, new: str) -> None:
+        """Replace a password that somebody else gave.
+
+        Raises UnauthorizedError, ForbiddenError, ConflictError, InvalidRequestError.
+        """
         ...
 
     def stay(self, refresh_token: str) -> Entry:

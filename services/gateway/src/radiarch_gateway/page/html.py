@@ -12,14 +12,6 @@ from radiarch_gateway.bootstrap import Gateway
 from radiarch_gateway.page.cookies import FORM_FIELD, form_nonce, form_token, keep_nonce
 from radiarch_gateway.version import VERSION
 
-POLICY: Final = "; ".join(
-    (
-        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self'", "connect-src 'self'",
-        "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
-    )
-)  # fmt: skip
-"""Nothing inline, nothing from elsewhere."""
-
 _UNITS: Final = ("B", "kB", "MB", "GB")
 
 
@@ -41,11 +33,16 @@ def answer(
         "form_field": FORM_FIELD,
         "form_token": form_token(gateway, nonce),
     }
-    text = _TEMPLATES.get_template(template).render({**shared, **content})
-    response = HTMLResponse(text, status, {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"})
+    text = rendered(template, {**shared, **content})
+    response = HTMLResponse(text, status, {"Cache-Control": "no-store"})
     response.headers.update(headers or {})
     keep_nonce(request, gateway, response, nonce)
     return response
+
+
+def rendered(template: str, content: Mapping[str, Any]) -> str:
+    """A template with its content."""
+    return _TEMPLATES.get_template(template).render(content)
 
 
 def _when(at: datetime) -> str:
@@ -62,6 +59,15 @@ def _size(size_bytes: int) -> str:
     raise AssertionError("the last unit takes everything")
 
 
+def _wait(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 90:
+        return "a minute" if minutes == 1 else f"{minutes} minutes"
+    return f"{seconds / 3600:.0f} hours"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
@@ -73,4 +79,4 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"when": _when, "size": _size, "percent": _percent}
+_TEMPLATES.filters |= {"when": _when, "size": _size, "percent": _percent, "wait": _wait}

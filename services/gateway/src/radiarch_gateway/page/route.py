@@ -1,4 +1,4 @@
-"""A route whose refusals are pages too: who is not logged in is shown where to."""
+"""A route of the page: who is not logged in is shown where to."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
@@ -8,17 +8,20 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
+from radiarch_gateway.auth.caller import Caller
+from radiarch_gateway.auth.scopes import Scope
 from radiarch_gateway.bootstrap import Gateway
-from radiarch_gateway.errors import ForbiddenError, MissingError, UnauthorizedError
+from radiarch_gateway.errors import ForbiddenError, UnauthorizedError
 from radiarch_gateway.page.cookies import REFRESH_COOKIE, forget, keep
-from radiarch_gateway.page.html import answer
+from radiarch_gateway.page.forms import login_form, password_form
 
 SEE_OTHER = 303
 
 
 class PageRoute(APIRoute):
-    """Answers errors of callers as HTML; everything else is a problem as everywhere."""
+    """Answers with a form where one is needed first; other problems are put in words by ``Sorry``."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """See FastAPI."""
@@ -29,10 +32,12 @@ class PageRoute(APIRoute):
                 return await inner(request)
             except UnauthorizedError as error:
                 return await _let_in(request, str(error))
-            except ForbiddenError as error:
-                return _sorry(request, 403, "Not yours to see", str(error))
-            except (MissingError, RequestValidationError):
-                return _sorry(request, 404, "Nothing here", "There is no such plan, or it is another clinic's.")
+            except ForbiddenError:
+                if not _needs_own_password(request):
+                    raise
+                return password_form(request, _gateway(request), why=None, goes_to=request.url.path, status=403)
+            except RequestValidationError as error:
+                raise HTTPException(404 if request.method == "GET" else 422) from error
 
         return handler
 
@@ -55,15 +60,9 @@ async def _let_in(request: Request, why: str) -> Response:
     return response
 
 
-def login_form(request: Request, gateway: Gateway, *, why: str | None, goes_to: str, status: int = 401) -> Response:
-    """The form, as the answer to a page that needs a login."""
-    content = {"why": why, "goes_to": goes_to, "open": gateway.door is not None}
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return answer(request, gateway, "login.html", content, status, headers)
-
-
-def _sorry(request: Request, status: int, title: str, why: str) -> Response:
-    return answer(request, _gateway(request), "sorry.html", {"title": title, "why": why}, status)
+def _needs_own_password(request: Request) -> bool:
+    caller = getattr(request.state, "caller", None)
+    return isinstance(caller, Caller) and caller.scopes == frozenset({Scope.SELF})
 
 
 def _gateway(request: Request) -> Gateway:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from radiarch_common.messages import utc_now
 from sqlalchemy.exc import IntegrityError
@@ -134,6 +135,12 @@ def page(
     rows = rows[:limit]
     items = [DecisionView.model_validate(row.model_dump()) for row in rows]
     return DecisionPage(items=items, next_cursor=rows[-1].id if more else None)
+
+
+def last_decided_at(session: Session, clinic_id: str) -> datetime | None:
+    """When a rule of a clinic last looked at a study."""
+    statement = select(DecisionRow.decided_at).where(DecisionRow.clinic_id == clinic_id)
+    return session.exec(statement.order_by(col(DecisionRow.id).desc()).limit(1)).first()
 
 
 def forget_study(session: Session, study_instance_uid: str) -> None:

@@ -107,6 +107,12 @@ def page(session: Session, clinic_id: str) -> RulePage:
     return RulePage(items=[_summary(session, rule) for rule in rules])
 
 
+def count_active(session: Session, clinic_id: str) -> int:
+    """How many rules of a clinic plan."""
+    condition = (RuleRow.clinic_id == clinic_id, col(RuleRow.active_version).is_not(None))
+    return session.exec(select(func.count()).select_from(RuleRow).where(*condition)).one()
+
+
 def active_rules(session: Session) -> list[ActiveRule]:
     """The rules that plan now, of every clinic that is active, oldest first."""
     statement = (
