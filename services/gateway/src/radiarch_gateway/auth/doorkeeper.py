@@ -2,6 +2,7 @@
 
 from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
+from sqlmodel import col, select
 
 from radiarch_gateway.auth.caller import LOCAL, Caller
 from radiarch_gateway.auth.keys import PREFIX, caller_of_key
@@ -47,13 +48,18 @@ class Doorkeeper:
 
     def _user(self, token: str) -> Caller:
         claims = read_access_token(self._secret.key("access token"), token)
+        statement = (
+            select(SessionRow, UserRow, ClinicRow)
+            .join(UserRow, col(SessionRow.user_id) == col(UserRow.id))
+            .join(ClinicRow, col(UserRow.clinic_id) == col(ClinicRow.id))
+            .where(SessionRow.id == claims.session_id, UserRow.id == claims.user_id)
+        )
         with self._database.reading() as session:
-            login = session.get(SessionRow, claims.session_id)
-            user = session.get(UserRow, claims.user_id)
-            clinic = session.get(ClinicRow, user.clinic_id) if user else None
-        if login is None or login.user_id != claims.user_id or login.revoked_at or login.expires_at <= utc_now():
+            found = session.exec(statement).one_or_none()
+        if found is None or found[0].revoked_at or found[0].expires_at <= utc_now():
             raise UnauthorizedError("This login has ended: log in again.", f"user:{claims.user_id}")
-        if user is None or clinic is None or not user.active or not clinic.active:
+        login, user, clinic = found
+        if not user.active or not clinic.active:
             raise UnauthorizedError("This account is not active any more.", f"user:{claims.user_id}")
         roles = frozenset(Role(role) for role in user.roles)
         return Caller(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from radiarch_common.messages import utc_now
-from sqlmodel import col, or_, update
+from sqlmodel import col, or_, select, update
 
 from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.auth.models import ApiKeyRow, ClinicRow
@@ -36,9 +36,7 @@ def caller_of_key(database: Database, key: str) -> Caller:
     """Who bears a key. Raises UnauthorizedError."""
     key_id = key.removeprefix(PREFIX).partition("_")[0]
     now = utc_now()
-    with database.reading() as session:
-        row = session.get(ApiKeyRow, key_id) if key_id.isalnum() and key_id.isascii() else None
-        clinic = session.get(ClinicRow, row.clinic_id) if row else None
+    row, clinic = _found(database, key_id) if key_id.isalnum() and key_id.isascii() else (None, None)
     if row is None or not hmac.compare_digest(row.sha256, sha256_of(key)):
         raise UnauthorizedError("This API key is not known here.")
     if row.revoked_at is not None or row.expires_at <= now:
@@ -53,6 +51,12 @@ def caller_of_key(database: Database, key: str) -> Caller:
         clinic_id=row.clinic_id,
         scopes=frozenset(scope for scope in KEY_SCOPES if scope in row.scopes),
     )
+
+
+def _found(database: Database, key_id: str) -> tuple[ApiKeyRow | None, ClinicRow | None]:
+    statement = select(ApiKeyRow, ClinicRow).join(ClinicRow).where(ApiKeyRow.id == key_id)
+    with database.reading() as session:
+        return session.exec(statement).one_or_none() or (None, None)
 
 
 def _used(database: Database, key_id: str) -> None:
