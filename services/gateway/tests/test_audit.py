@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from radiarch_common.catalogue import Catalogue
 from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
-from radiarch_gateway.admin.audit import audit as command
+from radiarch_gateway.admin.commands import app as command
 from radiarch_gateway.audit.act import Act
 from radiarch_gateway.audit.chain import BrokenChainError, Head, seal, walk
 from radiarch_gateway.audit.ledger import Audit, note
@@ -219,18 +219,18 @@ def test_the_command_checks_and_exports(tmp_path: Path, monkeypatch: pytest.Monk
         with database.writing() as session:
             note(session, Act(actor=f"user:{number}", operation="login", action="E", names={"username": "jo"}))
     run = CliRunner()
-    seen = run.invoke(command, ["check"])
+    seen = run.invoke(command, ["audit", "check"])
     assert seen.exit_code == 0, seen.output
     head = seen.stdout.split()[-1]
     assert head.startswith("3:")
-    assert run.invoke(command, ["check", "--head", head]).exit_code == 0
-    later = run.invoke(command, ["check", "--head", f"4:{'0' * 64}"])
+    assert run.invoke(command, ["audit", "check", "--head", head]).exit_code == 0
+    later = run.invoke(command, ["audit", "check", "--head", f"4:{'0' * 64}"])
     assert later.exit_code == 1
     assert "Entry 4: missing" in later.stderr
-    assert run.invoke(command, ["check", "--head", "three"]).exit_code == 2
-    assert run.invoke(command, ["export", "--out", str(tmp_path / "log.ndjson")]).exit_code == 0
+    assert run.invoke(command, ["audit", "check", "--head", "three"]).exit_code == 2
+    assert run.invoke(command, ["audit", "export", "--out", str(tmp_path / "log.ndjson")]).exit_code == 0
     exported = (tmp_path / "log.ndjson").read_text().splitlines()
-    assert run.invoke(command, ["export"]).stdout.splitlines() == exported
+    assert run.invoke(command, ["audit", "export"]).stdout.splitlines() == exported
     assert [json.loads(line)["type"]["code"] for line in exported] == ["110114"] * 3
     database.close()
 

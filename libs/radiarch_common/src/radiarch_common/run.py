@@ -49,6 +49,7 @@ class Run(Stopwatch):
         self._pacs = pacs
         self._lock = threading.Lock()
         self._latest: Progressed | None = None
+        self._farthest = 0.0
 
     @property
     def pacs(self) -> Pacs:
@@ -76,15 +77,19 @@ class Run(Stopwatch):
             raise StoppedError(self.stop_reason or "")
 
     def progress(self, fraction: float, message: str, eta_seconds: float | None = None) -> None:
-        """See ``Watch.progress``; the latest word is published, at most once a second."""
+        """See ``Watch.progress``; the latest word is published, at most once a second, and how far it is never falls.
+
+        A part that has to be done again stands still until it is farther than before.
+        """
         self.check()
+        self._farthest = max(self._farthest, min(max(fraction, 0.0), 1.0))
         event = Progressed(
             job_id=self.job.job_id,
             run=self.job.run,
             stage=self.stage,
             attempt=self.attempt,
             at=utc_now(),
-            progress=min(max(fraction, 0.0), 1.0),
+            progress=self._farthest,
             message=message,
             eta_seconds=eta_seconds,
         )
