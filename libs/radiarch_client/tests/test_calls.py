@@ -53,8 +53,8 @@ def test_pages_are_followed_until_the_limit(client: Played) -> None:
 
 def test_a_newer_servers_fields_are_kept(client: Played) -> None:
     """Fails when a client of today cannot read the answers of a gateway of tomorrow."""
-    client.handler = lambda _: httpx.Response(200, json=JOB | {"queue_position": 3})
-    assert client(lambda c: c.job("0job00001")).model_extra == {"queue_position": 3}
+    client.handler = lambda _: httpx.Response(200, json=JOB | {"of_tomorrow": 3})
+    assert client(lambda c: c.job("0job00001")).model_extra == {"of_tomorrow": 3}
 
 
 def event(number: int, kind: str = "progress", **own: object) -> bytes:

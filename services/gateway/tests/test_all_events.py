@@ -167,7 +167,8 @@ async def test_each_clinic_sees_its_own_jobs(
                 for viewer in viewers.values():
                     await viewer.until_seen(3)
     for clinic, viewer in viewers.items():
-        assert [event["kind"] for event in viewer.seen] == ["requested", "started", "started"]
+        # The played planner does not wait for its message: it may be quicker than the gateway's own word.
+        assert sorted(event["kind"] for event in viewer.seen) == ["requested", "started", "started"]
         assert {event["job_id"] for event in viewer.seen} == {jobs[clinic]}
 
 
