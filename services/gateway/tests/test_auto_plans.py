@@ -41,11 +41,12 @@ RULE: dict[str, Any] = {
 
 @pytest.fixture
 def archive(orthanc: OrthancServer) -> Iterator[OrthancServer]:
-    """An empty Orthanc that runs; whoever kills it starts it again."""
+    """An empty Orthanc that runs; it is left as it was found, also when a test has killed it."""
     orthanc.start()
     orthanc.clear()
     yield orthanc
     orthanc.start()
+    orthanc.clear()
 
 
 @pytest.fixture
