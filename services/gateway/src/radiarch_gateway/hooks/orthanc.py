@@ -110,7 +110,9 @@ _CHANGES = TypeAdapter(Changes)
 class Orthanc:
     """One Orthanc, by the name of its PACS. Every question may raise UnavailableError or UnreadableError."""
 
-    def __init__(self, name: str, root: str, settings: WebPacsSettings) -> None:
+    def __init__(
+        self, name: str, root: str, settings: WebPacsSettings, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self.name = name
         self._ahead = timedelta()
         password = settings.password.get_secret_value() if settings.password else ""
@@ -119,6 +121,7 @@ class Orthanc:
             auth=(settings.username, password) if settings.username else None,
             timeout=min(settings.timeout_s, LONGEST_WAIT_S),
             trust_env=False,
+            transport=transport,
         )
 
     async def read_clock(self) -> None:
@@ -217,7 +220,8 @@ class Orthanc:
             async with self._http.stream(method, path, content=content) as answer:
                 _check_status(answer, neighbour)
                 return await _whole(answer)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, AttributeError) as error:
+            # AttributeError: below httpx a connection that is reset while it is made is asked for its peer (anyio).
             raise UnavailableError(neighbour, type(error).__name__) from error
 
 
