@@ -63,11 +63,15 @@ class StreamPlan:
     subject: str
     retention: RetentionPolicy
     max_age_s: float
+    max_consumers: int = -1
 
+
+MOST_VIEWERS = 20_000
+"""Each viewer has a consumer of its own; a server that is not told otherwise stops at 1,000."""
 
 STREAMS = (
     StreamPlan(JOBS, "jobs.*.*", RetentionPolicy.WORK_QUEUE, 0),
-    StreamPlan(EVENTS, "events.*.*.*", RetentionPolicy.LIMITS, 90 * DAY_S),
+    StreamPlan(EVENTS, "events.*.*.*", RetentionPolicy.LIMITS, 90 * DAY_S, MOST_VIEWERS),
     StreamPlan(DLQ, "dlq.*.*", RetentionPolicy.LIMITS, 30 * DAY_S),
 )
 BUCKET_TTL_S: dict[str, float] = {CANCEL: 7 * DAY_S, CLAIMS: 7 * DAY_S, CATALOGUE: 0, WORKERS: WORKER_TTL_S}
@@ -153,6 +157,7 @@ async def _stream(js: JetStreamContext, plan: StreamPlan, settings: Settings) ->
         storage=StorageType.FILE,
         discard=DiscardPolicy.OLD,
         max_age=plan.max_age_s,
+        max_consumers=plan.max_consumers,
         duplicate_window=min(window_s, plan.max_age_s) if plan.max_age_s else window_s,
         num_replicas=settings.nats_replicas,
     )

@@ -25,6 +25,8 @@ AGAIN_S = 0.5
 QUICK_S = 2.0
 FETCH_S = 5.0
 VIEWER_TTL_S = 60.0
+OPENED_AT_ONCE = 32
+"""Viewers that come all at once, as after a restart, wait here rather than run into the bus's time-outs."""
 
 log = get_logger(__name__)
 
@@ -38,6 +40,7 @@ class Link:
         self._settings = settings
         self._bus: Bus | None = None
         self._made = asyncio.Event()
+        self._opening = asyncio.Semaphore(OPENED_AT_ONCE)
 
     async def keep(self) -> None:
         """Connect, and hold the connection until cancelled; returns when it was closed for good."""
@@ -138,7 +141,8 @@ class Link:
             inactive_threshold=VIEWER_TTL_S,
             mem_storage=True,
         )
-        subscription = await bus.js.pull_subscribe(subject, stream=EVENTS, config=config)
+        async with self._opening:
+            subscription = await bus.js.pull_subscribe(subject, stream=EVENTS, config=config)
         try:
             yield subscription
         finally:

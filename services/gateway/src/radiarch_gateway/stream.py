@@ -21,6 +21,8 @@ from radiarch_gateway.mailbox import OutboxRow
 from radiarch_gateway.plans.models import PlanRow
 
 QUIET_S = 2.0
+LONGEST_QUIET_S = 30.0
+"""A stream in which nothing happens is looked after ever less often: a thousand of them would keep a gateway busy."""
 MOST_KNOWN = 10_000
 """Jobs whose clinic one stream remembers."""
 
@@ -94,11 +96,14 @@ async def _told(
                 last = await link.last_place()
             async with link.viewer_events(subject, last) as subscription:
                 yield None, last
+                quiet_s = QUIET_S
                 while not await standing.ended():
-                    message = await next_message(subscription, QUIET_S)
+                    message = await next_message(subscription, quiet_s)
                     if message is None:
+                        quiet_s = min(2 * quiet_s, LONGEST_QUIET_S)
                         yield None, last
                         continue
+                    quiet_s = QUIET_S
                     last = message.metadata.sequence.stream
                     event = _read(message)
                     if event is not None:
