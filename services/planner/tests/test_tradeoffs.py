@@ -12,7 +12,7 @@ from radiarch_planner.deliverable import deliverable_spots
 from radiarch_planner.dose_model import DoseModel
 from radiarch_planner.goals import verdict_on
 from radiarch_planner.objectives import Region, terms_of
-from radiarch_planner.overlaps import overlap_warnings, refuse_overlaps
+from radiarch_planner.overlaps import checked_overlaps
 from radiarch_planner.problem import Problem
 from radiarch_planner.tradeoffs import Optimised, explanations, standing_against
 from radiarch_testkit.jobs import resolved_plan
@@ -42,7 +42,7 @@ def test_an_overlap_in_conflict_is_said_with_its_volume() -> None:
         objective("PTV", "DMin", 58, 50),
         objective("Rectum", "DMax", 50, 7),
     ]
-    (said,) = overlap_warnings(asked, boxes(10), GRID)
+    (said,) = checked_overlaps(asked, boxes(10), GRID)
     assert "1.00 cm3 in common" in said
     assert "DUniform 60 Gy(RBE) of 'PTV'" in said
     assert "DMax 50 Gy(RBE) of 'Rectum'" in said
@@ -64,24 +64,24 @@ def test_only_overlaps_that_must_hurt_are_said(
     kind: str, volume: float | None, limit: float, common: int, conflict: bool
 ) -> None:
     asked = [objective("PTV", "DMin", 60), objective("Rectum", kind, limit, volume=volume)]
-    assert bool(overlap_warnings(asked, boxes(common), GRID)) == conflict
+    assert bool(checked_overlaps(asked, boxes(common), GRID)) == conflict
 
 
 def test_what_the_target_may_spare_is_no_conflict() -> None:
     """95 % of 40 voxels leave two of them: an overlap of two can be spared, one of three cannot."""
     asked = [objective("PTV", "DVHMin", 60, volume=95.0), objective("Rectum", "DMax", 50)]
-    assert overlap_warnings(asked, boxes(2), GRID) == ()
-    assert len(overlap_warnings(asked, boxes(3), GRID)) == 1
+    assert checked_overlaps(asked, boxes(2), GRID) == ()
+    assert len(checked_overlaps(asked, boxes(3), GRID)) == 1
 
 
 def test_a_structure_denied_everywhere_is_refused_by_name() -> None:
     """The target lies within the organ, or is it under another name: no weight decides that; a neighbour is no such."""
     asked = [objective("PTV", "DMin", 60), objective("Rectum", "DMax", 50)]
     with pytest.raises(RefusedError, match=r"'PTV' and 'Rectum' have 4.00 cm3 .* that is all of 'PTV'") as refusal:
-        refuse_overlaps(asked, boxes(40), GRID)
+        checked_overlaps(asked, boxes(40), GRID)
     assert "subtract" in refusal.value.hint
-    refuse_overlaps(asked, boxes(39), GRID)
-    refuse_overlaps([asked[0], objective("Rectum", "DVHMax", 50, volume=30.0)], boxes(40), GRID)
+    checked_overlaps(asked, boxes(39), GRID)
+    checked_overlaps([asked[0], objective("Rectum", "DVHMax", 50, volume=30.0)], boxes(40), GRID)
 
 
 def planned(core_weight: float, iterations: int = 200) -> tuple[Optimised, PlanSpec, dict[str, Share], bool]:

@@ -42,11 +42,13 @@ class _Conflict:
         )
 
 
-def refuse_overlaps(objectives: Sequence[Objective], inside: Mapping[str, ShareArray], grid: Grid) -> None:
-    """Refuse objectives of which one denies what another asks for, in all of a structure and not just in a part.
+def checked_overlaps(objectives: Sequence[Objective], inside: Mapping[str, ShareArray], grid: Grid) -> tuple[str, ...]:
+    """A warning for each pair of structures with objectives that no dose can fulfil both, since the pair overlaps.
 
-    A structure that lies within another whose objective allows none of it the dose, or is drawn twice under two
-    names, is no trade-off between neighbours: whatever is planned, the objective is missed everywhere.
+    The volume that must receive the higher dose is compared with what may receive it of the other structure. Of
+    several objectives of the same pair the first two in conflict are named. Where nothing is left of the volume (a
+    structure lies within another that is to have less dose in all of it, or is drawn twice under two names) that is no
+    trade-off between neighbours: whatever is planned, the objective is missed everywhere, and it is refused.
 
     Parameters
     ----------
@@ -58,29 +60,15 @@ def refuse_overlaps(objectives: Sequence[Objective], inside: Mapping[str, ShareA
     RefusedError
         That names both structures and objectives.
     """
-    for conflict in _conflicts(objectives, inside, grid):
-        if conflict.hopeless:
-            raise RefusedError(
-                f"{conflict.said}: that is all of '{conflict.high.structure}'.",
-                f"Leave one of the two objectives out, or subtract '{conflict.high.structure}' from "
-                f"'{conflict.low.structure}' as a derived structure.",
-            )
-
-
-def overlap_warnings(objectives: Sequence[Objective], inside: Mapping[str, ShareArray], grid: Grid) -> tuple[str, ...]:
-    """A warning for each pair of structures with objectives that no dose can fulfil both, since the pair overlaps.
-
-    The volume that must receive the higher dose is compared with what may receive it of the other structure. Of
-    several objectives of the same pair the first two in conflict are named.
-
-    Parameters
-    ----------
-    inside
-        Share of each voxel of ``grid`` inside, by structure: shape (z, y, x), 0..1.
-    """
     said: dict[tuple[str, str], str] = {}
     for conflict in _conflicts(objectives, inside, grid):
         high, low = conflict.high, conflict.low
+        if conflict.hopeless:
+            raise RefusedError(
+                f"{conflict.said}: that is all of '{high.structure}'.",
+                f"Leave one of the two objectives out, or subtract '{high.structure}' from '{low.structure}' as a "
+                "derived structure.",
+            )
         weights = f"{conflict.said}: their weights {high.weight:g} and {low.weight:g} decide."
         said.setdefault((high.structure, low.structure), weights)
     return tuple(said.values())

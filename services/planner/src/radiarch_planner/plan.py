@@ -20,7 +20,7 @@ from radiarch_planner.let import let_of
 from radiarch_planner.machine import Calibration
 from radiarch_planner.normalise import scale_for
 from radiarch_planner.optimum import find_optimum
-from radiarch_planner.overlaps import overlap_warnings, refuse_overlaps
+from radiarch_planner.overlaps import checked_overlaps
 from radiarch_planner.patient import occupancy_of, patient_of
 from radiarch_planner.planning import Planning, body_name, spec_of_case, structures_of
 from radiarch_planner.scenarios import (
@@ -56,7 +56,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
         inside = {name: occupancy_of(case, name, patient) for name in structures_of(spec)}
         body = occupancy_of(case, body_name(case), patient)
         check_structures(case, spec, inside)
-        refuse_overlaps(spec.objectives, inside, patient.grid)
+        overlaps = checked_overlaps(spec.objectives, inside, patient.grid)
         check_derived_target(case, spec.prescription.target, inside[spec.prescription.target], body, patient.grid)
     planning = Planning(case, spec, engine, patient, inside, body > 0)
     watch.progress(0.01, "placing spots")
@@ -89,7 +89,7 @@ def make_plan(case: Case, request: ResolvedPlan, engine: Engine, calibration: Ca
             *worth.warnings,
             *warnings_of_noise(uncertainty),
             *warnings_of_aim(spec, uncertainty, dose.primaries),
-            *overlap_warnings(spec.objectives, inside, patient.grid),
+            *overlaps,
             *warnings_of_margin(spec),
             *warnings_of_scenarios(scenarios),
             *_missed_normalisation(spec, next(d for d in worth.dvh if d.curve.structure == target_name)),
