@@ -140,7 +140,7 @@ def build(settings: Settings) -> Gateway:
     sessions = Sessions(settings, database, secret)
     logins = Logins(settings, database, sessions, secret)
     login_limits = LoginLimits(settings.login_tries_per_min)
-    door = AccountsDoor(database, doorkeeper, logins, sessions, login_limits)
+    door = AccountsDoor(doorkeeper, logins, sessions, login_limits)
     catalogues = Catalogues(link)
     pacs = open_pacs(settings)
     relay = Relay(database, link)

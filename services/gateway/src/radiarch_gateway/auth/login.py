@@ -139,12 +139,8 @@ class Logins:
             user = _still(session, tried.user)
             if user is None:
                 raise ForbiddenError(WRONG_PASSWORD)
-            user.password_hash = hashed
-            user.must_change_password = False
             _good(user)
-            session.add(user)
-            end_logins(session, user.id, "the password was changed", but=session_id)
-            note(session, Deed(What.PASSWORD_CHANGED, f"user:{user.id}", f"user:{user.id}", user.clinic_id))
+            _put_password(session, user, hashed, session_id)
 
     def set_own_password(self, user_id: str, new: str, session_id: str) -> None:
         """Set a password in place of one that somebody else gave, and end every other login of the user.
@@ -173,11 +169,7 @@ class Logins:
                 raise UnauthorizedError(OVER)
             if not user.must_change_password:
                 raise ConflictError("This account has a password of its own already.")
-            user.password_hash = hashed
-            user.must_change_password = False
-            session.add(user)
-            end_logins(session, user.id, "the password was changed", but=session_id)
-            note(session, Deed(What.PASSWORD_CHANGED, f"user:{user.id}", f"user:{user.id}", user.clinic_id))
+            _put_password(session, user, hashed, session_id)
 
     def _right(self, which: Any, password: str) -> Try | None:  # noqa: ANN401 - a condition of SQLAlchemy
         tried = self._count(which)
@@ -234,6 +226,15 @@ def _still(session: Session, seen: UserRow) -> UserRow | None:
     if user is None or not user.active or user.password_hash != seen.password_hash:
         return None
     return user
+
+
+def _put_password(session: Session, user: UserRow, hashed: str, session_id: str | None) -> None:
+    """A password of the user's own; every login but this one ends."""
+    user.password_hash = hashed
+    user.must_change_password = False
+    session.add(user)
+    end_logins(session, user.id, "the password was changed", but=session_id)
+    note(session, Deed(What.PASSWORD_CHANGED, f"user:{user.id}", f"user:{user.id}", user.clinic_id))
 
 
 def _good(user: UserRow) -> None:

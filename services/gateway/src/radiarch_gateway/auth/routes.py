@@ -5,11 +5,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request, Response
 
 from radiarch_gateway.auth.caller import Caller
-from radiarch_gateway.auth.deeds import Deed, What, note
 from radiarch_gateway.auth.guard import Self
 from radiarch_gateway.auth.models import UserRow
 from radiarch_gateway.auth.second_factor import confirm, disable, set_up
-from radiarch_gateway.auth.sessions import Tokens, end_login
+from radiarch_gateway.auth.sessions import Tokens
 from radiarch_gateway.auth.views import (
     LoginRequest,
     Me,
@@ -60,11 +59,7 @@ def refresh(gateway: GatewayDep, asked: RefreshRequest) -> TokensView:
 @router.post("/logout", summary="Log out", status_code=204)
 def log_out(gateway: GatewayDep, caller: Self) -> None:
     """End this login: its access and refresh tokens stop at once. A token of an OIDC issuer is ended there."""
-    if caller.session_id is None:
-        return
-    with gateway.database.writing() as session:
-        end_login(session, caller.session_id, "logged out")
-        note(session, Deed(What.LOGGED_OUT, caller.id, caller.id, caller.clinic_id))
+    gateway.sessions.end(caller)
 
 
 @router.get("/me", summary="Who I am")

@@ -10,6 +10,7 @@ from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
 from sqlmodel import Session, col, delete, select, update
 
+from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.auth.deeds import NOBODY, Deed, What, note
 from radiarch_gateway.auth.models import ClinicRow, RefreshTokenRow, SessionRow, UserRow
 from radiarch_gateway.auth.secret import ServerSecret
@@ -85,6 +86,14 @@ class Sessions:
         if isinstance(found, str):
             raise UnauthorizedError(found)
         return found
+
+    def end(self, caller: Caller) -> None:
+        """End the login that somebody came with; of who did not log in here there is none."""
+        if caller.session_id is None:
+            return
+        with self._database.writing() as session:
+            end_login(session, caller.session_id, "logged out")
+            note(session, Deed(What.LOGGED_OUT, caller.id, caller.id, caller.clinic_id))
 
     def _judged(self, session: Session, digest: str, first: bool, key: bytes, now: datetime) -> Tokens | str:
         """Tokens, or why there are none: what was written must be kept in both cases."""

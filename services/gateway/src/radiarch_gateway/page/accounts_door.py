@@ -5,13 +5,11 @@ from typing import Final
 
 from radiarch_common.messages import utc_now
 
-from radiarch_gateway.auth.deeds import Deed, What, note
 from radiarch_gateway.auth.doorkeeper import Doorkeeper
 from radiarch_gateway.auth.limits import LoginLimits
 from radiarch_gateway.auth.login import WRONG, Logins
-from radiarch_gateway.auth.sessions import Sessions, Tokens, end_login
+from radiarch_gateway.auth.sessions import Sessions, Tokens
 from radiarch_gateway.auth.views import USERNAME_PATTERN
-from radiarch_gateway.db import Database
 from radiarch_gateway.errors import ForbiddenError, UnauthorizedError
 from radiarch_gateway.page.door import Entry
 
@@ -23,10 +21,7 @@ _USERNAME: Final = re.compile(USERNAME_PATTERN)
 class AccountsDoor:
     """Logs in as ``POST /auth/login`` does, by the same limits and locks."""
 
-    def __init__(
-        self, database: Database, doorkeeper: Doorkeeper, logins: Logins, sessions: Sessions, limits: LoginLimits
-    ) -> None:
-        self._database = database
+    def __init__(self, doorkeeper: Doorkeeper, logins: Logins, sessions: Sessions, limits: LoginLimits) -> None:
         self._doorkeeper = doorkeeper
         self._logins = logins
         self._sessions = sessions
@@ -61,11 +56,7 @@ class AccountsDoor:
             caller = self._doorkeeper.caller(access_token)
         except (UnauthorizedError, ForbiddenError):
             return
-        if caller.session_id is None:
-            return
-        with self._database.writing() as session:
-            end_login(session, caller.session_id, "logged out")
-            note(session, Deed(What.LOGGED_OUT, caller.id, caller.id, caller.clinic_id))
+        self._sessions.end(caller)
 
 
 def _entry(tokens: Tokens) -> Entry:
