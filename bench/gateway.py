@@ -261,13 +261,17 @@ async def until_queued(bench: Bench) -> None:
 
 
 async def until_counted(bench: Bench) -> None:
-    """Returns when the gateway has acked every event."""
-    from radiarch_common.topology import EVENTS, GATEWAY_DURABLE
+    """Returns when the gateway has counted every event."""
+    from radiarch_common.topology import EVENTS
+    from radiarch_gateway.places import place_of
 
-    while True:
-        info = await bench.bus.js.consumer_info(EVENTS, GATEWAY_DURABLE)
-        if not info.num_pending and not info.num_ack_pending:
-            return
+    def counted() -> int:
+        with bench.database.reading() as session:
+            at = place_of(session)
+        return at.sequence if at is not None else 0
+
+    said = (await bench.bus.js.stream_info(EVENTS)).state.last_seq
+    while await asyncio.to_thread(counted) < said:
         await asyncio.sleep(LOOK_S)
 
 

@@ -124,11 +124,14 @@ class Live:
         self.stream.append(Told(told, event_id, len(self.stream) + 1))
 
     def hear(self, most: int, *, again: int = 0) -> None:
-        """The next events, after so many that were heard before."""
+        """The next events together, after so many that were heard before."""
         first = max(self.heard - again, 0)
-        for told in self.stream[first : self.heard + most]:
-            with self.database.writing() as session:
-                count(SessionBooks(session), told.event, told.event_id, told.sequence)
+        next_ones = self.stream[first : self.heard + most]
+        with self.database.writing() as session:
+            books = SessionBooks(session)
+            books.look_up({told.event.job_id for told in next_ones}, {told.event_id for told in next_ones})
+            for told in next_ones:
+                count(books, told.event, told.event_id, told.sequence)
         self.heard = min(self.heard + most, len(self.stream))
 
     def replace(self) -> None:

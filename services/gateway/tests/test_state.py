@@ -1,22 +1,13 @@
 """Job state only moves forward, whatever the bus does to the events."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from radiarch_common.messages import EVENT, Event
-from radiarch_common.settings import Settings
-from radiarch_gateway.aggregate import Aggregator
-from radiarch_gateway.bus import Link
-from radiarch_gateway.db import Database
-from radiarch_gateway.jobs.books import Counted
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.jobs.state import LOG_LINES, advance
-from radiarch_gateway.plans.models import PlanRow
-from sqlmodel import Session, select
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 JOB = "0" * 12
@@ -134,55 +125,3 @@ def test_the_log_stays_bounded_and_counts_do_not_fill_it() -> None:
         text = f"part {chr(97 + number % 26) * (number // 26 + 1)}"
         advance(job, _event("progress", "planner", 1, number, progress=0.5, message=text))
     assert len(job.log) == LOG_LINES
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """SQLite with one queued job."""
-    database = Database(f"sqlite:///{tmp_path / 'radiarch.db'}")
-    database.migrate()
-    with database.writing() as session:
-        session.add(
-            PlanRow(
-                id=JOB,
-                created_at=START,
-                clinic_id="main",
-                asked_by="local",
-                study_instance_uid="1.2",
-                pacs="main",
-                workflow="proton-impt",
-                requested={},
-                resolved={},
-                body_sha256="",
-            )
-        )
-        session.flush()
-        session.add(_job())
-    yield database
-    database.close()
-
-
-def test_an_event_counts_once(database: Database, settings: Settings) -> None:
-    """Delivered twice, and published twice under one id, it makes one log line and one set of artifacts."""
-    aggregator = Aggregator(database, Link(settings))
-    started = _event("started", "exporter", 1, 1)
-    finished = _event("finished", "exporter", 1, 2, artifacts=[ARTIFACT])
-    for sequence, (event, event_id) in enumerate([(started, "a"), (finished, "b"), (started, "a"), (finished, "b")]):
-        assert aggregator.count(event, event_id, sequence) is Counted.DONE
-    with database.reading() as session:
-        job = _found(session)
-        names = [row[0] for row in session.connection().exec_driver_sql("SELECT name FROM artifacts")]
-        heard = session.connection().exec_driver_sql("SELECT count(*) FROM inbox").scalar_one()
-    assert (job.state, len(job.log), names, heard) == ("succeeded", 2, ["RTDOSE.dcm"], 2)
-
-
-def test_an_event_of_no_job_here_is_counted_and_passed(database: Database, settings: Settings) -> None:
-    """A bus shared with another database does not stop this one."""
-    aggregator = Aggregator(database, Link(settings))
-    stranger = _event("started", "importer").model_copy(update={"job_id": "9" * 12})
-    assert aggregator.count(stranger, "c", 1) is Counted.UNKNOWN
-    assert aggregator.count(_event("started", "importer"), "d", 2) is Counted.DONE
-
-
-def _found(session: Session) -> JobRow:
-    return session.exec(select(JobRow)).one()

@@ -48,7 +48,6 @@ WORKERS = "workers"
 WORKER_TTL_S = 30.0
 
 VERBS: dict[StageName, str] = {"importer": "import", "planner": "plan", "exporter": "export"}
-GATEWAY_DURABLE = "gateway"
 
 
 class TopologyError(RadiarchError):
@@ -116,17 +115,6 @@ def stage_consumer(stage: StageName, settings: Settings) -> ConsumerConfig:
     )
 
 
-def gateway_consumer(settings: Settings) -> ConsumerConfig:
-    """The durable that all gateways share; one event at a time, so that state is written in order."""
-    return ConsumerConfig(
-        durable_name=GATEWAY_DURABLE,
-        filter_subject="events.*.*.*",
-        ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=settings.ack_wait_s,
-        max_ack_pending=1,
-    )
-
-
 async def bootstrap(client: Client, settings: Settings) -> None:
     """Make or update every stream, consumer and bucket. Safe to run again.
 
@@ -143,7 +131,6 @@ async def bootstrap(client: Client, settings: Settings) -> None:
         await _stream(js, plan, settings)
     for stage in VERBS:
         await js.add_consumer(JOBS, stage_consumer(stage, settings))
-    await js.add_consumer(EVENTS, gateway_consumer(settings))
     for bucket, ttl_s in BUCKET_TTL_S.items():
         await _bucket(js, bucket, ttl_s, settings)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -18,12 +18,10 @@ from radiarch_common.topology import (
     CATALOGUE,
     CATALOGUE_KEY,
     EVENTS,
-    GATEWAY_DURABLE,
 )
 
 AGAIN_S = 0.5
 QUICK_S = 2.0
-FETCH_S = 5.0
 VIEWER_TTL_S = 60.0
 OPENED_AT_ONCE = 32
 """Viewers that come all at once, as after a restart, wait here rather than run into the bus's time-outs."""
@@ -109,21 +107,6 @@ class Link:
         except BUS_ERRORS as error:
             raise UnavailableError("message bus", str(error)) from error
 
-    async def state_events(self) -> AsyncGenerator[Msg]:
-        """Every event once more than never, in order, for ever; the receiver acks each."""
-        while True:
-            try:
-                bus = await self.bus()
-                await bus.js.consumer_info(EVENTS, GATEWAY_DURABLE)
-                subscription = await bus.js.pull_subscribe_bind(consumer=GATEWAY_DURABLE, stream=EVENTS)
-                async with aclosing(_messages(subscription)) as messages:
-                    async for message in messages:
-                        if message is not None:
-                            yield message
-            except BUS_ERRORS as error:
-                log.warning("events are not to be had; trying again", error=str(error) or type(error).__name__)
-                await asyncio.sleep(AGAIN_S)
-
     async def last_place(self) -> int:
         """The end of the event stream, now."""
         return (await (await self.bus()).js.stream_info(EVENTS)).state.last_seq
@@ -159,15 +142,6 @@ async def next_message(subscription: Subscription, timeout_s: float) -> Msg | No
     except TimeoutError:
         return None
     return found[0] if found else None
-
-
-async def _messages(subscription: Subscription) -> AsyncGenerator[Msg | None]:
-    try:
-        while True:
-            yield await next_message(subscription, FETCH_S)
-    finally:
-        with suppress(*BUS_ERRORS):
-            await subscription.unsubscribe()
 
 
 async def _close(client: Client) -> None:

@@ -1,11 +1,12 @@
 """What every teller of events does with one, live or again from the start; only where it is written differs."""
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
 from radiarch_common.messages import Artifact, Erased, Event, Finished, Requested, utc_now
-from sqlmodel import Session, col, delete
+from sqlmodel import Session, col, delete, select
 
 from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.artifacts.store import add_artifacts
@@ -78,21 +79,39 @@ class SessionBooks:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._jobs: dict[str, JobRow | None] = {}
+        self._erased: dict[str, bool] = {}
+        self._heard: dict[str, bool] = {}
+
+    def look_up(self, job_ids: Collection[str], event_ids: Collection[str]) -> None:
+        """Read at once what events of these will ask for one by one.
+
+        The jobs first, and locked: whoever holds one has also said what was heard of it.
+        """
+        locked = select(JobRow).where(col(JobRow.id).in_(job_ids)).order_by(col(JobRow.id)).with_for_update()
+        self._jobs = dict.fromkeys(job_ids) | {job.id: job for job in self._session.exec(locked).all()}
+        erased = set(self._session.exec(select(TombstoneRow.job_id).where(col(TombstoneRow.job_id).in_(job_ids))).all())
+        self._erased = {job_id: job_id in erased for job_id in job_ids}
+        heard = set(self._session.exec(select(InboxRow.event_id).where(col(InboxRow.event_id).in_(event_ids))).all())
+        self._heard = {event_id: event_id in heard for event_id in event_ids}
 
     def first_time(self, event_id: str, sequence: int) -> bool:
         """See ``Books.first_time``."""
-        if self._session.get(InboxRow, event_id) is not None:
+        if self._heard[event_id]:
             return False
         self._session.add(InboxRow(event_id=event_id, sequence=sequence, received_at=utc_now()))
+        self._heard[event_id] = True
         return True
 
     def job(self, job_id: str) -> JobRow | None:
         """See ``Books.job``."""
-        return self._session.get(JobRow, job_id, with_for_update=True)
+        return self._jobs[job_id]
 
     def begin(self, event: Requested) -> JobRow:
         """See ``Books.begin``."""
-        return begin(self._session, event)
+        job = begin(self._session, event)
+        self._jobs[job.id] = job
+        return job
 
     def leave(self, job_id: str, artifacts: tuple[Artifact, ...]) -> None:
         """See ``Books.leave``."""
@@ -100,11 +119,14 @@ class SessionBooks:
 
     def erase(self, job_id: str, at: datetime) -> None:
         """See ``Books.erase``."""
+        self._session.flush()
         forget(self._session, job_id, at)
+        self._jobs[job_id] = None
+        self._erased[job_id] = True
 
     def is_erased(self, job_id: str) -> bool:
         """See ``Books.is_erased``."""
-        return self._session.get(TombstoneRow, job_id) is not None
+        return self._erased[job_id]
 
 
 def begin(session: Session, event: Requested) -> JobRow:

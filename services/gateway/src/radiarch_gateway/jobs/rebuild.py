@@ -150,7 +150,7 @@ def rebuild(database: Database, settings: Settings, *, replace: bool) -> int:
     database.migrate()
     with database.writing() as session:
         if database.kind == "postgresql":
-            session.connection().execute(text("LOCK TABLE inbox, jobs IN EXCLUSIVE MODE"))
+            session.connection().execute(text("LOCK TABLE stream_places, inbox, jobs IN EXCLUSIVE MODE"))
         if not replace and session.exec(select(PlanRow.id).limit(1)).first() is not None:
             raise RebuildError("The database holds plans: with --replace they are told again from the stream.")
         told = asyncio.run(_read(settings))

@@ -14,7 +14,7 @@ from radiarch_common.bus import BUS_ERRORS, Bus
 from radiarch_common.messages import Cancelled, Failed, utc_now
 from radiarch_common.settings import Settings
 from radiarch_common.telemetry import get_logger
-from radiarch_common.topology import EVENTS, GATEWAY_DURABLE, VERBS
+from radiarch_common.topology import EVENTS, VERBS
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, or_, select
 
@@ -28,6 +28,7 @@ from radiarch_gateway.jobs.models import JobRow, JobState
 from radiarch_gateway.jobs.store import place, put_back
 from radiarch_gateway.mailbox import OutboxRow
 from radiarch_gateway.outbox import Relay, put_cancel
+from radiarch_gateway.places import place_of
 
 MOST_AT_ONCE: Final = 100
 LOOKS_IN_SILENCE: Final = 10
@@ -73,7 +74,7 @@ class Reconciler:
         if not await asyncio.to_thread(self._lease.take):
             return
         for found in await asyncio.to_thread(self._suspects):
-            if await _is_had(bus, found):
+            if await self._is_had(bus, found):
                 continue
             if await asyncio.to_thread(self._act, found):
                 log.warning("job without anybody", job_id=found.id, run=found.run, verdict=found.verdict.value)
@@ -98,6 +99,24 @@ class Reconciler:
             rows = session.exec(statement).all()
         judged = [Suspect(row.id, row.run, row.last_sequence, suspect(row, now, self._limits)) for row in rows]
         return [one for one in judged if one.verdict is not Verdict.LEAVE]
+
+    async def _is_had(self, bus: Bus, found: Suspect) -> bool:
+        """Whether somebody has a job: its message lies in a queue, or what was said of it is not counted yet.
+
+        A job moves from each queue to the next, and into that before it leaves the first; so the queues are asked in
+        that order, and its events after them.
+        """
+        if is_lost(found.verdict):
+            for stage in VERBS:
+                if await bus.waiting_job(stage, found.id) is not None:
+                    return True
+        counted = await asyncio.to_thread(self._counted)
+        return await _last_said(bus, found.id) > max(found.last_sequence, counted)
+
+    def _counted(self) -> int:
+        with self._database.reading() as session:
+            at = place_of(session)
+        return at.sequence if at is not None else 0
 
     def _act(self, found: Suspect) -> bool:
         """Do what was found right, unless the job has moved meanwhile."""
@@ -128,26 +147,8 @@ class Reconciler:
             decide(session, row, Failed(at=now, refused=False, reason=reason, hint=hint, **place(row)))
 
 
-async def _is_had(bus: Bus, found: Suspect) -> bool:
-    """Whether somebody has a job: its message lies in a queue, or what was said of it is not counted yet.
-
-    A job moves from each queue to the next, and into that before it leaves the first; so the queues are asked in
-    that order, and its events after them.
-    """
-    if is_lost(found.verdict):
-        for stage in VERBS:
-            if await bus.waiting_job(stage, found.id) is not None:
-                return True
-    return await _last_said(bus, found.id) > max(found.last_sequence, await _counted(bus))
-
-
 async def _last_said(bus: Bus, job_id: str) -> int:
     try:
         return (await bus.js.get_last_msg(EVENTS, f"events.{job_id}.>")).seq or 0
     except NotFoundError:
         return 0
-
-
-async def _counted(bus: Bus) -> int:
-    floor = (await bus.js.consumer_info(EVENTS, GATEWAY_DURABLE)).ack_floor
-    return floor.stream_seq if floor is not None else 0

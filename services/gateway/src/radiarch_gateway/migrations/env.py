@@ -10,6 +10,7 @@ from radiarch_gateway.hooks.models import ChangedStudyRow, HeardHookRow, WatchRo
 from radiarch_gateway.housekeeping.models import LeaseRow, ObjectUseRow
 from radiarch_gateway.jobs.models import JobRow, TombstoneRow
 from radiarch_gateway.mailbox import InboxRow, OutboxRow
+from radiarch_gateway.places import PlaceRow
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_gateway.rules.models import AutoPlanRow, DecisionRow, RuleRow, RuleSignatureRow, RuleVersionRow
 
@@ -26,6 +27,7 @@ TABLES = (
     TombstoneRow,
     OutboxRow,
     InboxRow,
+    PlaceRow,
     WatchRow,
     ChangedStudyRow,
     HeardHookRow,
