@@ -343,12 +343,12 @@ async def test_it_may_die_between_every_two_steps(
     steps = ("_found", "_stop", "_look_again", "_erase_from_pacs", "_erase_files", "_erase_rows", "_forget", "_done")
     kept = put_case(objects, "b", OTHER_STUDY, "x")
     order = partial(_order, PlanRequest.model_validate(body), resolve, catalogue, gateway.settings)
-    other = take(gateway.database, order(OTHER_STUDY), gateway.settings)[0].id
+    other = take(gateway.database, order(OTHER_STUDY), gateway.settings).id
     keep = asyncio.create_task(gateway.link.keep())
     await gateway.link.bus()
     for step in (*steps, "erase_messages", "scrub"):
         gone = put_case(objects, "a", STUDY, "x")
-        job_id = take(gateway.database, order(STUDY), gateway.settings)[0].id
+        job_id = take(gateway.database, order(STUDY), gateway.settings).id
         with gateway.database.writing() as session:
             for one in session.exec(select(OutboxRow).where(OutboxRow.job_id == job_id)).all():
                 session.delete(one)

@@ -77,7 +77,7 @@ class Live:
             if session.get(PlanRow, job_id) is not None or session.get(TombstoneRow, job_id) is not None:
                 return
             event = requested(job_id, self.tick())
-            begin(session, event)
+            begin(session, [event])
             put_event(session, event)
             put_job(session, first_message(event))
 
@@ -329,7 +329,7 @@ async def test_what_was_erased_goes_from_a_database_that_was_put_back(
     database = Database(settings.database_url)
     database.migrate()
     with database.writing() as session:
-        begin(session, event)
+        begin(session, [event])
         session.add(RuleRow(id="r", clinic_id="north", created_at=START, created_by="x"))
         session.flush()
         about: dict[str, Any] = {"study_instance_uid": study, "plan_id": job_id, "pacs": "main", "decided_at": START}

@@ -23,6 +23,7 @@ from radiarch_gateway.plans.models import PlanRow
 from sqlmodel import Session, col, select
 
 LONG_AGO = timedelta(days=30)
+QUOTA_GB = 1e-8
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def objects(tmp_path: Path) -> FolderStore:
 
 @pytest.fixture
 def sweeper(database: Database, objects: FolderStore) -> Sweeper:
-    return Sweeper(Settings(job_deadline_h=48, retention_days=10, objects_quota_gb=1e-8), database, objects)
+    return Sweeper(Settings(job_deadline_h=48, retention_days=10, objects_quota_gb=QUOTA_GB), database, objects)
 
 
 def add_job(session: Session, job_id: str, at: datetime, state: JobState = JobState.SUCCEEDED, **own: Any) -> None:  # noqa: ANN401
@@ -134,11 +135,11 @@ def test_above_the_quota_no_plan_is_taken(database: Database, objects: FolderSto
     """Fails when the count or the comparison is wrong."""
     objects.put("cases/a/ct.nrrd", b"x" * 8)
     assert sweeper.count() == 8
-    refuse_when_full(database, sweeper.settings)
+    refuse_when_full(database, QUOTA_GB)
     objects.put("results/a/1/x", b"x" * 8)
     assert sweeper.count() == 16
     with pytest.raises(StorageFullError, match="quota"):
-        refuse_when_full(database, sweeper.settings)
+        refuse_when_full(database, QUOTA_GB)
 
 
 def test_one_holds_the_lease_until_it_runs_out(database: Database) -> None:

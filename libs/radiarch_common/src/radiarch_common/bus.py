@@ -87,17 +87,21 @@ class Bus:
 
     async def send_job(self, stage: StageName, job: JobMessage) -> None:
         """Publish a stage's job, once however often this is called."""
-        await self._publish(
-            job_subject(stage, job.job_id), job.model_dump_json().encode(), JOBS, job_message_id(job, stage)
-        )
+        data = job.model_dump_json().encode()
+        await self.publish(JOBS, job_subject(stage, job.job_id), data, job_message_id(job, stage))
 
     async def send_event(self, event: Event, message_id: str) -> None:
         """Publish an event under a deterministic id."""
-        await self._publish(event_subject(event), event.model_dump_json().encode(), EVENTS, message_id)
+        await self.publish(EVENTS, event_subject(event), event.model_dump_json().encode(), message_id)
 
     async def send_dead_letter(self, stage: StageName, job_id: str, letter: bytes, message_id: str) -> None:
         """Keep a job that was given up on."""
-        await self._publish(dead_letter_subject(stage, job_id), letter, DLQ, message_id)
+        await self.publish(DLQ, dead_letter_subject(stage, job_id), letter, message_id)
+
+    async def publish(self, stream: str, subject: str, data: bytes, message_id: str) -> None:
+        """Publish what is ready to be, under an id that the server stores once."""
+        headers = {"Nats-Msg-Id": message_id}
+        await self.js.publish(subject, data, timeout=PUBLISH_TIMEOUT_S, stream=stream, headers=headers)
 
     async def waiting_job(self, stage: StageName, job_id: str) -> bytes | None:
         """A stage's job as it lies in the queue, worked on or not; ``None`` when there is none."""
@@ -136,7 +140,3 @@ class Bus:
             return (await self.js.get_last_msg(stream, subject)).data or b""
         except NotFoundError:
             return None
-
-    async def _publish(self, subject: str, data: bytes, stream: str, message_id: str) -> None:
-        headers = {"Nats-Msg-Id": message_id}
-        await self.js.publish(subject, data, timeout=PUBLISH_TIMEOUT_S, stream=stream, headers=headers)

@@ -38,6 +38,7 @@ from radiarch_gateway.jobs.reconcile import Reconciler
 from radiarch_gateway.outbox import Relay
 from radiarch_gateway.page.accounts_door import AccountsDoor
 from radiarch_gateway.page.door import Door
+from radiarch_gateway.plans.intake import Intake
 from radiarch_gateway.rules.judge import RuleJudge
 from radiarch_gateway.workflows.catalogue import Catalogues
 
@@ -63,6 +64,7 @@ class Gateway:
     link: Link
     catalogues: Catalogues
     relay: Relay
+    intake: Intake
     aggregator: Aggregator
     reconciler: Reconciler
     probes: Probes
@@ -158,6 +160,7 @@ def build(settings: Settings) -> Gateway:
         link=link,
         catalogues=catalogues,
         relay=relay,
+        intake=Intake(database, settings, relay.wake),
         aggregator=Aggregator(database, link),
         probes=Probes(database, objects, pacs),
         reconciler=Reconciler(database, link, relay, settings),
@@ -180,7 +183,7 @@ def _watchers(settings: Settings, database: Database, judge: RuleJudge) -> dict[
     }
 
 
-def _of(request: Request) -> Gateway:
+async def _of(request: Request) -> Gateway:  # sync, it would be called in a thread, for every request
     return cast("Gateway", request.app.state.gateway)
 
 

@@ -19,7 +19,13 @@ def decision_id(event: EventMessage) -> str:
 
 
 class OutboxRow(SQLModel, table=True):
-    """Written in the transaction of what it tells; removed once the bus has stored it."""
+    """Written in the transaction of what it tells; removed once the bus has stored it.
+
+    Attributes
+    ----------
+    subject, message_id, payload
+        What is published, where and under which ``Nats-Msg-Id``; a cancel is not published but said in several places.
+    """
 
     __tablename__ = "outbox"  # pyright: ignore[reportAssignmentType] - SQLModel declares it as a property
 
@@ -28,6 +34,8 @@ class OutboxRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     errand: str = Field(max_length=16)
     job_id: str = Field(index=True, max_length=40)
+    subject: str | None = Field(default=None, max_length=200)
+    message_id: str | None = Field(default=None, max_length=200)
     payload: str
     created_at: datetime = Field(sa_type=UtcDateTime)
 

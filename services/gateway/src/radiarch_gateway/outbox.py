@@ -6,14 +6,13 @@ its message id, a cancel and a closing event say the same thing twice.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
-from pydantic import TypeAdapter
 from radiarch_common.bus import BUS_ERRORS
 from radiarch_common.cancel import send_cancel
-from radiarch_common.messages import EVENT, Event, ExportResult, ImportStudy, JobMessage, PlanCase, StageName, utc_now
+from radiarch_common.messages import Event, ExportResult, ImportStudy, JobMessage, PlanCase, StageName, utc_now
 from radiarch_common.telemetry import get_logger
+from radiarch_common.topology import EVENTS, JOBS, event_subject, job_message_id, job_subject
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, select
 
@@ -23,48 +22,58 @@ from radiarch_gateway.mailbox import Errand, OutboxRow, decision_id
 
 POLL_S = 1.0
 AGAIN_S = 1.0
-BATCH = 50
-JOB_ERRANDS: Final[dict[Errand, tuple[StageName, type[JobMessage]]]] = {
-    "job": ("importer", ImportStudy),
-    "plan": ("planner", PlanCase),
-    "export": ("exporter", ExportResult),
+BATCH = 200
+JOB_ERRANDS: Final[dict[StageName, Errand]] = {"importer": "job", "planner": "plan", "exporter": "export"}
+STAGE_OF: Final[dict[type[JobMessage], StageName]] = {
+    ImportStudy: "importer",
+    PlanCase: "planner",
+    ExportResult: "exporter",
 }
-
-_ERRAND: TypeAdapter[Errand] = TypeAdapter(Errand)
 
 log = get_logger(__name__)
 
 
 def put_job(session: Session, job: JobMessage) -> None:
     """Have a stage's job published once this transaction is committed."""
-    _put(session, _errand_of(job), job.job_id, job.model_dump_json(), utc_now())
+    stage = STAGE_OF[type(job)]
+    session.add(
+        OutboxRow(
+            errand=JOB_ERRANDS[stage],
+            job_id=job.job_id,
+            subject=job_subject(stage, job.job_id),
+            message_id=job_message_id(job, stage),
+            payload=job.model_dump_json(),
+            created_at=utc_now(),
+        )
+    )
 
 
 def put_cancel(session: Session, job_id: str) -> None:
     """Have every stage told that a job shall stop."""
-    _put(session, "cancel", job_id, "", utc_now())
+    session.add(OutboxRow(errand="cancel", job_id=job_id, payload="", created_at=utc_now()))
 
 
 def put_event(session: Session, event: Event) -> None:
     """Have those who follow a job told what was decided here; every gateway hears it too, in its turn."""
-    _put(session, "event", event.job_id, event.model_dump_json(), event.at)
+    session.add(
+        OutboxRow(
+            errand="event",
+            job_id=event.job_id,
+            subject=event_subject(event),
+            message_id=decision_id(event),
+            payload=event.model_dump_json(),
+            created_at=event.at,
+        )
+    )
 
 
 def take_back_job(session: Session, job_id: str) -> bool:
     """Remove a job that is not known to be published; whether there was one."""
     ours = OutboxRow.job_id == job_id
-    rows = session.exec(select(OutboxRow).where(ours, col(OutboxRow.errand).in_(JOB_ERRANDS))).all()
+    rows = session.exec(select(OutboxRow).where(ours, col(OutboxRow.errand).in_(JOB_ERRANDS.values()))).all()
     for row in rows:
         session.delete(row)
     return bool(rows)
-
-
-def _errand_of(job: JobMessage) -> Errand:
-    return next(errand for errand, (_, kind) in JOB_ERRANDS.items() if kind is type(job))
-
-
-def _put(session: Session, errand: Errand, job_id: str, payload: str, at: datetime) -> None:
-    session.add(OutboxRow(errand=errand, job_id=job_id, payload=payload, created_at=at))
 
 
 class Relay:
@@ -104,28 +113,34 @@ class Relay:
             return
 
     async def _send_some(self) -> int:
+        """What is said of one job goes in its order; jobs do not wait for one another."""
         rows = await asyncio.to_thread(self._pending)
+        by_job: dict[str, list[OutboxRow]] = {}
+        for row in rows:
+            by_job.setdefault(row.job_id, []).append(row)
         sent: list[OutboxRow] = []
-        try:
-            for row in rows:
-                await self._send(row)
-                sent.append(row)
-        finally:  # what the bus has stored is known to be, also when the next was not taken
-            if sent:
-                await asyncio.to_thread(self._sent, sent)
+        failures = await asyncio.gather(
+            *(self._send_of_job(of_job, sent) for of_job in by_job.values()), return_exceptions=True
+        )
+        if sent:  # what the bus has stored is known to be, also when others were not taken
+            await asyncio.to_thread(self._sent, sent)
+        for failure in failures:
+            if failure is not None:
+                raise failure
         return len(rows)
 
+    async def _send_of_job(self, rows: Sequence[OutboxRow], sent: list[OutboxRow]) -> None:
+        for row in rows:
+            await self._send(row)
+            sent.append(row)
+
     async def _send(self, row: OutboxRow) -> None:
-        errand = _ERRAND.validate_python(row.errand)
         bus = await self._link.bus()
-        if errand == "cancel":
+        if row.subject is None or row.message_id is None:
             await send_cancel(bus, row.job_id)
-        elif errand == "event":
-            event = EVENT.validate_json(row.payload)
-            await bus.send_event(event, decision_id(event))
         else:
-            stage, kind = JOB_ERRANDS[errand]
-            await bus.send_job(stage, kind.model_validate_json(row.payload))
+            stream = EVENTS if row.errand == "event" else JOBS
+            await bus.publish(stream, row.subject, row.payload.encode(), row.message_id)
         log.debug("sent", errand=row.errand, job_id=row.job_id)
 
     def _pending(self) -> list[OutboxRow]:

@@ -1,10 +1,8 @@
 """The log's only writer."""
 
-import asyncio
 import hashlib
 import hmac
-from contextvars import Context
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -19,17 +17,11 @@ from radiarch_gateway.audit.models import AuditRow
 from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.db import Database
 from radiarch_gateway.plans.models import PlanRow
+from radiarch_gateway.together import Together
 
 _LOCK: Final = 0x6175_6469
 _NOTED: Final = "audit"
 _ASIDE: Final = "audit aside"
-
-
-@dataclass
-class _Waiting:
-    act: Act
-    status: int | None
-    written: "asyncio.Future[None]"
 
 
 class Audit:
@@ -42,8 +34,7 @@ class Audit:
     def __init__(self, database: Database, secret: ServerSecret) -> None:
         self._database = database
         self._secret = secret
-        self._waiting: list[_Waiting] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._together: Together[tuple[Act, int], None] = Together(self._write)
         database.before_commit = self._before_commit
 
     def prepare(self) -> None:
@@ -56,34 +47,17 @@ class Audit:
 
     async def record(self, act: Act, status: int) -> None:
         """Return when an act is in the log. Raises what the database raises."""
-        waiting = _Waiting(act, status, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._writing is None:
-            # A context of its own: the transaction is none of the act's.
-            self._writing = asyncio.create_task(self._write_waiting(), context=Context())
-        await waiting.written
+        await self._together.do((act, status))
 
     def find_study(self, act: Act) -> None:
         """Look up which study an act is about before it can remove what tells."""
         with self._database.reading() as session:
             act.study_instance_uid = act.study_instance_uid or _study_of(session, act)
 
-    async def _write_waiting(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            (failed,) = await asyncio.gather(asyncio.to_thread(self._write, batch), return_exceptions=True)
-            for one in batch:
-                if one.written.done():  # its client has gone
-                    continue
-                if failed is None:
-                    one.written.set_result(None)
-                else:
-                    one.written.set_exception(failed)
-        self._writing = None
-
-    def _write(self, batch: list[_Waiting]) -> None:
+    def _write(self, batch: Sequence[tuple[Act, int]]) -> list[None]:
         with self._database.writing() as session:
-            session.info[_NOTED] = [(one.act, one.status) for one in batch]
+            session.info[_NOTED] = list(batch)
+        return [None] * len(batch)
 
     def _before_commit(self, session: Session) -> None:
         noted: list[tuple[Act, int | None]] = session.info.pop(_NOTED, [])

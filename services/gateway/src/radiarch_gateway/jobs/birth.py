@@ -1,6 +1,5 @@
 """A plan and its job as they begin: out of the event that says that the plan was taken, and nothing besides."""
 
-from datetime import datetime
 from typing import Final
 
 from radiarch_common.messages import ExportResult, ImportStudy, JobMessage, PlanCase, Requested, StageName
@@ -38,12 +37,25 @@ def job_of(event: Requested) -> JobRow:
         updated_at=event.at,
         deadline=event.deadline,
         message=WAITING,
+        # As the model has them by default, which is slow to find out for each row anew.
+        timings={},
+        log=[],
+        ahead=[],
     )
 
 
 def first_message(event: Requested) -> ImportStudy:
     """What the importer is told."""
-    return _import(plan_of(event), event.run, event.deadline)
+    return ImportStudy(
+        job_id=event.job_id,
+        run=event.run,
+        created_at=event.at,
+        deadline=event.deadline,
+        pacs=event.pacs,
+        request=event.resolved,
+        study_instance_uid=event.study_instance_uid,
+        segmentation_uid=event.segmentation_uid,
+    )
 
 
 def message_for(plan: PlanRow, job: JobRow, queue: StageName) -> JobMessage:
@@ -54,7 +66,16 @@ def message_for(plan: PlanRow, job: JobRow, queue: StageName) -> JobMessage:
     ValueError
         If the stages before have not left what it needs.
     """
-    first = _import(plan, job.run, job.deadline)
+    first = ImportStudy(
+        job_id=plan.id,
+        run=job.run,
+        created_at=plan.created_at,
+        deadline=job.deadline,
+        pacs=plan.pacs,
+        request=ResolvedPlan.model_validate(plan.resolved),
+        study_instance_uid=plan.study_instance_uid,
+        segmentation_uid=plan.segmentation_uid,
+    )
     if queue == "planner":
         return PlanCase.of(first, case_key=job.case_key)
     if queue == "exporter":
@@ -67,16 +88,3 @@ def furthest_queue(job: JobRow) -> StageName:
     if job.case_key is None:
         return "importer"
     return "planner" if job.result_key is None else "exporter"
-
-
-def _import(plan: PlanRow, run: int, deadline: datetime) -> ImportStudy:
-    return ImportStudy(
-        job_id=plan.id,
-        run=run,
-        created_at=plan.created_at,
-        deadline=deadline,
-        pacs=plan.pacs,
-        request=ResolvedPlan.model_validate(plan.resolved),
-        study_instance_uid=plan.study_instance_uid,
-        segmentation_uid=plan.segmentation_uid,
-    )

@@ -1,6 +1,6 @@
 """What every teller of events does with one, live or again from the start; only where it is written differs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
@@ -109,7 +109,7 @@ class SessionBooks:
 
     def begin(self, event: Requested) -> JobRow:
         """See ``Books.begin``."""
-        job = begin(self._session, event)
+        (job,) = begin(self._session, [event])
         self._jobs[job.id] = job
         return job
 
@@ -129,15 +129,16 @@ class SessionBooks:
         return self._erased[job_id]
 
 
-def begin(session: Session, event: Requested) -> JobRow:
-    """Enter a plan and its job; a clinic that the database has lost comes back under its id."""
-    clinic_of(session, event)
-    job = job_of(event)
-    session.add(plan_of(event))
+def begin(session: Session, events: Sequence[Requested]) -> list[JobRow]:
+    """Enter plans and their jobs; a clinic that the database has lost comes back under its id."""
+    for event in events:
+        clinic_of(session, event)
+    session.add_all(plan_of(event) for event in events)
     session.flush()
-    session.add(job)
+    jobs = [job_of(event) for event in events]
+    session.add_all(jobs)
     session.flush()
-    return job
+    return jobs
 
 
 def clinic_of(session: Session, event: Requested) -> None:

@@ -18,7 +18,7 @@ from radiarch_gateway.jobs.filters import FiltersDep, PageDep
 from radiarch_gateway.jobs.routes import cancel_job
 from radiarch_gateway.jobs.views import JobView
 from radiarch_gateway.plans.request import PlanRequest
-from radiarch_gateway.plans.store import Order, plan, plan_view, plans_page, take, taken_before
+from radiarch_gateway.plans.store import Order, plan, plan_view, plans_page, taken_before
 from radiarch_gateway.plans.views import PlanAccepted, PlanPage, PlanView
 from radiarch_gateway.problems import problems
 from radiarch_gateway.workflows.resolve import resolve
@@ -58,9 +58,9 @@ async def create_plan(
     the images show is refused here, field by field; what only the images can tell is refused by the job.
     """
     about(study_instance_uid=request.study_instance_uid)
-    accepted = await run_in_threadpool(_again, gateway, caller.clinic_id, idempotency_key, request)
+    accepted = await _taken_before(gateway, caller.clinic_id, idempotency_key, request)
     if accepted is None:
-        await run_in_threadpool(refuse_when_full, gateway.database, gateway.settings)
+        await _refuse_when_full(gateway)
         order = Order(
             request=request,
             resolved=resolve(request, await gateway.catalogues.current(), gateway.settings),
@@ -69,18 +69,24 @@ async def create_plan(
             asked_by=caller.id,
             idempotency_key=idempotency_key,
         )
-        accepted, _ = await run_in_threadpool(take, gateway.database, order, gateway.settings)
-        gateway.relay.wake()
+        accepted = await gateway.intake.take(order)
     about(plan_id=accepted.id)
     response.headers["Location"] = accepted.url
     return accepted
 
 
-def _again(gateway: Gateway, clinic_id: str, key: str | None, request: PlanRequest) -> PlanAccepted | None:
-    if key is None:
-        return None
-    with gateway.database.reading() as session:
-        return taken_before(session, clinic_id, key, request)
+async def _taken_before(gateway: Gateway, clinic_id: str, key: str | None, request: PlanRequest) -> PlanAccepted | None:
+    def look(key: str) -> PlanAccepted | None:
+        with gateway.database.reading() as session:
+            return taken_before(session, clinic_id, key, request)
+
+    return await run_in_threadpool(look, key) if key is not None else None
+
+
+async def _refuse_when_full(gateway: Gateway) -> None:
+    quota_gb = gateway.settings.objects_quota_gb
+    if quota_gb is not None:
+        await run_in_threadpool(refuse_when_full, gateway.database, quota_gb)
 
 
 def _pacs(gateway: Gateway, requested: str | None) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +16,6 @@ from sqlmodel import Session, col, select
 
 from radiarch_gateway.artifacts.store import API, artifacts_of
 from radiarch_gateway.artifacts.store import view as artifact_view
-from radiarch_gateway.audit.act import about
 from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.db import Database
 from radiarch_gateway.errors import ConflictError, MissingError
@@ -67,28 +67,50 @@ def taken_before(session: Session, clinic_id: str, key: str, request: PlanReques
         return None
     if row.body_sha256 != body_sha256(request):
         raise ConflictError("This Idempotency-Key was used before, with another body.")
-    return _accepted(row, _job_of(session, row))
+    return _accepted(row.id, row.created_at, _job_of(session, row).deadline, ResolvedPlan.model_validate(row.resolved))
 
 
-def take(database: Database, order: Order, settings: Settings) -> tuple[PlanAccepted, bool]:
-    """Store plan, job and what the bus must hear in one transaction; ``False``: it was taken before."""
+def take(database: Database, order: Order, settings: Settings) -> PlanAccepted:
+    """Store plan, job and what the bus must hear in one transaction, or find what was stored under this key before.
+
+    Raises
+    ------
+    ConflictError
+        If the key came with another body.
+    """
     try:
         with database.writing() as session:
-            return _store(session, order, settings), True
+            return stored(session, [order], settings)[0]
     except IntegrityError:
         if order.idempotency_key is None:
             raise
-    with database.reading() as session:  # another request with this key was quicker
-        found = taken_before(session, order.clinic_id, order.idempotency_key, order.request)
+    return taken_meanwhile(database, order)
+
+
+def taken_meanwhile(database: Database, order: Order) -> PlanAccepted:
+    """What another request with the same key was answered, which was quicker. Raises ConflictError."""
+    key = order.idempotency_key
+    with database.reading() as session:
+        found = taken_before(session, order.clinic_id, key, order.request) if key is not None else None
     if found is None:
         raise ConflictError("A request with this Idempotency-Key is being taken; ask again.")
-    return found, False
+    return found
 
 
-def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
-    now = utc_now()
+def stored(session: Session, orders: Sequence[Order], settings: Settings) -> list[PlanAccepted]:
+    """Plans, their jobs and what the bus must hear, to be committed together."""
+    lives = timedelta(hours=settings.job_deadline_h)
+    events = [_requested(order, utc_now(), lives) for order in orders]
+    begin(session, events)
+    for event in events:
+        put_event(session, event)
+        put_job(session, first_message(event))
+    return [_accepted(event.job_id, event.at, event.deadline, event.resolved) for event in events]
+
+
+def _requested(order: Order, now: datetime, lives: timedelta) -> Requested:
     request = order.request
-    event = Requested(
+    return Requested(
         job_id=new_id(now),
         run=1,
         stage="gateway",
@@ -96,7 +118,7 @@ def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
         at=now,
         clinic_id=order.clinic_id,
         asked_by=order.asked_by,
-        deadline=now + timedelta(hours=settings.job_deadline_h),
+        deadline=now + lives,
         pacs=order.pacs,
         study_instance_uid=request.study_instance_uid,
         segmentation_uid=request.segmentation_uid,
@@ -105,21 +127,16 @@ def _store(session: Session, order: Order, settings: Settings) -> PlanAccepted:
         idempotency_key=order.idempotency_key,
         body_sha256=body_sha256(request),
     )
-    about(plan_id=event.job_id)
-    job = begin(session, event)
-    put_event(session, event)
-    put_job(session, first_message(event))
-    return _accepted(session.get_one(PlanRow, job.id), job)
 
 
-def _accepted(plan: PlanRow, job: JobRow) -> PlanAccepted:
+def _accepted(plan_id: str, created_at: datetime, deadline: datetime, resolved: ResolvedPlan) -> PlanAccepted:
     return PlanAccepted(
-        id=plan.id,
-        url=f"{API}/plans/{plan.id}",
-        created_at=plan.created_at,
-        deadline=job.deadline,
-        job=JobLink(id=job.id, url=f"{API}/jobs/{job.id}", events_url=f"{API}/jobs/{job.id}/events"),
-        resolved=ResolvedPlan.model_validate(plan.resolved),
+        id=plan_id,
+        url=f"{API}/plans/{plan_id}",
+        created_at=created_at,
+        deadline=deadline,
+        job=JobLink(id=plan_id, url=f"{API}/jobs/{plan_id}", events_url=f"{API}/jobs/{plan_id}/events"),
+        resolved=resolved,
     )
 
 

@@ -89,7 +89,7 @@ class RuleJudge:
         """Take a plan; done again after a crash anywhere in it, it is the same plan."""
         decisions.begin_plan(self._database, rule, content)
         try:
-            plan_id = take(self._database, order, self._settings)[0].id
+            plan_id = take(self._database, order, self._settings).id
         except ConflictError as error:  # taken by an earlier version of the rule, or being taken
             known = decisions.plan_of(self._database, rule, content)
             if known is None:
