@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from radiarch_common.messages import EVENT, Erased, Event, Failed, Requested
 from radiarch_common.settings import Settings
 from radiarch_gateway.artifacts.models import ArtifactRow
+from radiarch_gateway.auth.models import ClinicRow
 from radiarch_gateway.db import Database
 from radiarch_gateway.errors import ConflictError, MissingError
 from radiarch_gateway.jobs.ahead import decide
@@ -143,11 +144,17 @@ class Live:
 @pytest.fixture(scope="module")
 def databases() -> Iterator[tuple[Database, Database]]:
     pair = Database("sqlite://"), Database("sqlite://")
-    for database in pair:
-        database.migrate()
+    with_north(pair[0])
+    pair[1].migrate()  # and has lost the clinic
     yield pair
     for database in pair:
         database.close()
+
+
+def with_north(database: Database) -> None:
+    database.migrate()
+    with database.writing() as session:
+        session.add(ClinicRow(id="north", name="north", created_at=START))
 
 
 def emptied(database: Database) -> Database:
@@ -327,7 +334,7 @@ async def test_what_was_erased_goes_from_a_database_that_was_put_back(
     study, job_id = "1.2.3.4.987654321987654321", JOBS[0]
     event = requested(job_id, START).model_copy(update={"study_instance_uid": study})
     database = Database(settings.database_url)
-    database.migrate()
+    with_north(database)
     with database.writing() as session:
         begin(session, [event])
         session.add(RuleRow(id="r", clinic_id="north", created_at=START, created_by="x"))

@@ -122,8 +122,9 @@ def _mark(act: Act, _: Session) -> None:
 
 
 def _head(session: Session) -> Head:
-    last = session.exec(select(AuditRow).order_by(col(AuditRow.sequence).desc()).limit(1)).one_or_none()
-    return Head(last.sequence, last.hash) if last else Head()
+    last = select(AuditRow.sequence, AuditRow.hash).order_by(col(AuditRow.sequence).desc()).limit(1)
+    found = session.exec(last).one_or_none()
+    return Head(*found) if found else Head()
 
 
 def _study_of(session: Session, act: Act) -> str | None:

@@ -1,8 +1,11 @@
 """From a credential to the caller. Every kind of credential is known here, and nowhere else."""
 
+from typing import Final
+
 from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
-from sqlmodel import col, select
+from sqlalchemy import bindparam, select
+from sqlmodel import col
 
 from radiarch_gateway.auth.caller import LOCAL, Caller
 from radiarch_gateway.auth.keys import PREFIX, caller_of_key
@@ -48,25 +51,37 @@ class Doorkeeper:
 
     def _user(self, token: str) -> Caller:
         claims = read_access_token(self._secret.key("access token"), token)
-        statement = (
-            select(SessionRow, UserRow, ClinicRow)
-            .join(UserRow, col(SessionRow.user_id) == col(UserRow.id))
-            .join(ClinicRow, col(UserRow.clinic_id) == col(ClinicRow.id))
-            .where(SessionRow.id == claims.session_id, UserRow.id == claims.user_id)
-        )
         with self._database.reading() as session:
-            found = session.exec(statement).one_or_none()
-        if found is None or found[0].revoked_at or found[0].expires_at <= utc_now():
+            names = {"session_id": claims.session_id, "user_id": claims.user_id}
+            found = session.connection().execute(_LOGIN, names).one_or_none()
+        if found is None or found.revoked_at or found.expires_at <= utc_now():
             raise UnauthorizedError("This login has ended: log in again.", f"user:{claims.user_id}")
-        login, user, clinic = found
-        if not user.active or not clinic.active:
+        if not found.active or not found.clinic_active:
             raise UnauthorizedError("This account is not active any more.", f"user:{claims.user_id}")
-        roles = frozenset(Role(role) for role in user.roles)
+        roles = frozenset(Role(role) for role in found.roles)
         return Caller(
-            id=f"user:{user.id}",
-            name=user.display_name,
-            clinic_id=user.clinic_id,
-            scopes=frozenset({Scope.SELF}) if user.must_change_password else scopes_of(roles),
+            id=f"user:{claims.user_id}",
+            name=found.display_name,
+            clinic_id=found.clinic_id,
+            scopes=frozenset({Scope.SELF}) if found.must_change_password else scopes_of(roles),
             roles=roles,
-            session_id=login.id,
+            session_id=claims.session_id,
         )
+
+
+_LOGIN: Final = (
+    select(
+        col(SessionRow.revoked_at),
+        col(SessionRow.expires_at),
+        col(UserRow.active),
+        col(UserRow.roles),
+        col(UserRow.display_name),
+        col(UserRow.clinic_id),
+        col(UserRow.must_change_password),
+        col(ClinicRow.active).label("clinic_active"),
+    )
+    .join(UserRow, col(SessionRow.user_id) == col(UserRow.id))
+    .join(ClinicRow, col(UserRow.clinic_id) == col(ClinicRow.id))
+    .where(col(SessionRow.id) == bindparam("session_id"), col(UserRow.id) == bindparam("user_id"))
+)
+"""One query, and no more than is needed: it is asked with every request."""

@@ -108,7 +108,8 @@ class SessionBooks:
         return self._jobs[job_id]
 
     def begin(self, event: Requested) -> JobRow:
-        """See ``Books.begin``."""
+        """See ``Books.begin``; a clinic that the database has lost comes back under its id."""
+        clinic_of(self._session, event)
         (job,) = begin(self._session, [event])
         self._jobs[job.id] = job
         return job
@@ -130,9 +131,7 @@ class SessionBooks:
 
 
 def begin(session: Session, events: Sequence[Requested]) -> list[JobRow]:
-    """Enter plans and their jobs; a clinic that the database has lost comes back under its id."""
-    for event in events:
-        clinic_of(session, event)
+    """Enter plans and their jobs."""
     session.add_all(plan_of(event) for event in events)
     session.flush()
     jobs = [job_of(event) for event in events]
