@@ -8,13 +8,15 @@ import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, SQLModel
 
@@ -23,6 +25,9 @@ CONNECTIONS = 20
 BUSY_TIMEOUT_MS = 30_000
 SCRUB_WAIT_MS = 10_000
 WRITES = "radiarch_writes"
+REST_S = 1.0
+"""A connection that was not used for so long is tried before it is used again."""
+_USED = "radiarch_used"
 _MIGRATION_LOCK = 0x7261_6469
 
 SQLModel.metadata.naming_convention = {
@@ -66,6 +71,9 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         self._writer = self._engine.execution_options(**{WRITES: True})
+        self._reader = self._engine
+        if self.kind == "postgresql":  # where each statement sees what is committed by then, transaction or not
+            self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self.before_commit: Callable[[Session], None] = _nothing_more
         """Called last in every transaction that writes."""
 
@@ -77,7 +85,7 @@ class Database:
     @contextmanager
     def reading(self) -> Generator[Session]:
         """A session that only reads."""
-        with Session(self._engine, expire_on_commit=False) as session:
+        with Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -165,12 +173,12 @@ def alembic_config(connection: Connection) -> Config:
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
-        return create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
-            pool_pre_ping=True,
-            pool_size=CONNECTIONS,
-            connect_args={"connect_timeout": 5},
+        engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"), pool_size=CONNECTIONS, connect_args={"connect_timeout": 5}
         )
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", partial(_ping_after_a_rest, engine.dialect))
+        return engine
     if parsed.drivername != "sqlite":
         raise ValueError(f"database_url must begin with sqlite:/// or postgresql://, not {parsed.drivername}://")
     if parsed.database:
@@ -179,6 +187,20 @@ def _engine(url: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _note_use(_: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401 - psycopg's, wrapped by the pool
+    record.info[_USED] = monotonic()
+
+
+def _ping_after_a_rest(dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401
+    """The pool's own ``pre_ping`` asks each time: a busy gateway would wait for that as long as for its queries."""
+    if monotonic() - record.info.get(_USED, monotonic()) < REST_S:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError from error
 
 
 def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401 - sqlite3's, wrapped by the pool
