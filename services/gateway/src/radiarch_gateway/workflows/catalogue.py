@@ -26,11 +26,19 @@ class Catalogues:
         self._last: Catalogue | None = None
         self._last_data = b""
         self._read_at = -math.inf
+        self._asking = False
 
     async def current(self) -> Catalogue:
         """The catalogue. Raises NotReadyError when no planner has published one that can be read."""
-        if self._last is not None and time.monotonic() - self._read_at < FRESH_S:
+        if self._last is not None and (self._asking or time.monotonic() - self._read_at < FRESH_S):
             return self._last
+        self._asking = True
+        try:
+            return await self._ask()
+        finally:
+            self._asking = False
+
+    async def _ask(self) -> Catalogue:
         why = "No planner has published its catalogue yet: start a planner, or wait until it is up."
         try:
             found = await self._link.catalogue()
