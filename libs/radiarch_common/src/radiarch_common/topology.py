@@ -65,12 +65,13 @@ class StreamPlan:
     max_consumers: int = -1
 
 
-MOST_VIEWERS = 20_000
-"""Each viewer has a consumer of its own; a server that is not told otherwise stops at 1,000."""
+MOST_READERS = 20_000
+"""What is said of a job before somebody follows it is read by a consumer of its own, for a moment; a server that is
+not told otherwise stops at 1,000."""
 
 STREAMS = (
     StreamPlan(JOBS, "jobs.*.*", RetentionPolicy.WORK_QUEUE, 0),
-    StreamPlan(EVENTS, "events.*.*.*", RetentionPolicy.LIMITS, 90 * DAY_S, MOST_VIEWERS),
+    StreamPlan(EVENTS, "events.*.*.*", RetentionPolicy.LIMITS, 90 * DAY_S, MOST_READERS),
     StreamPlan(DLQ, "dlq.*.*", RetentionPolicy.LIMITS, 30 * DAY_S),
 )
 BUCKET_TTL_S: dict[str, float] = {CANCEL: 7 * DAY_S, CLAIMS: 7 * DAY_S, CATALOGUE: 0, WORKERS: WORKER_TTL_S}

@@ -33,6 +33,7 @@ from radiarch_gateway.hooks.store import WatchStore
 from radiarch_gateway.hooks.watcher import Watcher
 from radiarch_gateway.housekeeping.housekeeper import Housekeeper
 from radiarch_gateway.housekeeping.sweeper import Sweeper
+from radiarch_gateway.hub import Hub
 from radiarch_gateway.info.probes import Probes
 from radiarch_gateway.jobs.reconcile import Reconciler
 from radiarch_gateway.outbox import Relay
@@ -62,6 +63,7 @@ class Gateway:
     audit: Audit
     objects: ObjectStore
     link: Link
+    hub: Hub
     catalogues: Catalogues
     relay: Relay
     intake: Intake
@@ -85,6 +87,7 @@ class Gateway:
         tasks = [
             self._start("link", self.link.keep()),
             self._start("relay", self.relay.run()),
+            self._start("hub", self.hub.run()),
             self._start("aggregator", self.aggregator.run()),
             self._start("reconciler", self.reconciler.run()),
             *(self._start(f"watch over {name}", watcher.run()) for name, watcher in self.watchers.items()),
@@ -158,6 +161,7 @@ def build(settings: Settings) -> Gateway:
         audit=Audit(database, secret),
         objects=objects,
         link=link,
+        hub=Hub(link),
         catalogues=catalogues,
         relay=relay,
         intake=Intake(database, settings, relay.wake),

@@ -1,13 +1,9 @@
 """The gateway's way to the bus. It may come late, and go: plans are taken all the same."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 from radiarch_common.alive import living_workers
 from radiarch_common.bus import BUS_ERRORS, Bus, connect
@@ -17,18 +13,12 @@ from radiarch_common.telemetry import get_logger
 from radiarch_common.topology import (
     CATALOGUE,
     CATALOGUE_KEY,
-    EVENTS,
 )
 
 AGAIN_S = 0.5
 QUICK_S = 2.0
-VIEWER_TTL_S = 60.0
-OPENED_AT_ONCE = 32
-"""Viewers that come all at once, as after a restart, wait here rather than run into the bus's time-outs."""
 
 log = get_logger(__name__)
-
-Subscription = JetStreamContext.PullSubscription
 
 
 class Link:
@@ -38,7 +28,6 @@ class Link:
         self._settings = settings
         self._bus: Bus | None = None
         self._made = asyncio.Event()
-        self._opening = asyncio.Semaphore(OPENED_AT_ONCE)
 
     async def keep(self) -> None:
         """Connect, and hold the connection until cancelled; returns when it was closed for good."""
@@ -106,42 +95,6 @@ class Link:
             await self.now().client.flush(timeout=int(QUICK_S))
         except BUS_ERRORS as error:
             raise UnavailableError("message bus", str(error)) from error
-
-    async def last_place(self) -> int:
-        """The end of the event stream, now."""
-        return (await (await self.bus()).js.stream_info(EVENTS)).state.last_seq
-
-    @asynccontextmanager
-    async def viewer_events(self, subject: str, after: int) -> AsyncGenerator[Subscription]:
-        """One viewer's events, those after a place in the stream; unacknowledged."""
-        bus = await self.bus()
-        held = (await bus.js.stream_info(EVENTS)).state.last_seq
-        config = ConsumerConfig(
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            # A place beyond the end is of a stream that was made anew: from its start, then.
-            opt_start_seq=after + 1 if after <= held else 1,
-            ack_policy=AckPolicy.NONE,
-            inactive_threshold=VIEWER_TTL_S,
-            mem_storage=True,
-        )
-        async with self._opening:
-            subscription = await bus.js.pull_subscribe(subject, stream=EVENTS, config=config)
-        try:
-            yield subscription
-        finally:
-            with suppress(*BUS_ERRORS):
-                name = (await subscription.consumer_info()).name
-                await subscription.unsubscribe()
-                await bus.js.delete_consumer(EVENTS, name)
-
-
-async def next_message(subscription: Subscription, timeout_s: float) -> Msg | None:
-    """The next message, or ``None`` when none came in time."""
-    try:
-        found = await subscription.fetch(1, timeout=timeout_s)
-    except TimeoutError:
-        return None
-    return found[0] if found else None
 
 
 async def _close(client: Client) -> None:

@@ -1,4 +1,4 @@
-"""The event stream from a place on: in its order, without a gap, as many events at a time as have come."""
+"""The event stream: what it holds, and what comes from a place on, in its order and without a gap."""
 
 from collections.abc import AsyncGenerator
 from contextlib import suppress
@@ -17,6 +17,9 @@ BATCH: Final = 100
 """Events that are handed on together."""
 AHEAD: Final = 4 * BATCH
 """Events that the bus sends before the first of them is done with."""
+AT_ONCE: Final = 500
+"""Events of the past that are asked for at once."""
+FETCH_S: Final = 5.0
 QUIET_S: Final = 1.0
 KEPT_S: Final = 60.0
 """After which the bus forgets a reader that has gone."""
@@ -82,6 +85,35 @@ async def events_after(bus: Bus, place: int) -> AsyncGenerator[list[Msg]]:
             await subscription.unsubscribe()
             if bus.client.is_connected:  # else the bus forgets this reader by itself
                 await bus.js.delete_consumer(EVENTS, name)
+
+
+async def events_kept(bus: Bus, subject: str, place: int, up_to: int) -> AsyncGenerator[Msg]:
+    """What the stream holds under a subject between two places. Raises what the bus raises."""
+    if place >= up_to:
+        return
+    config = ConsumerConfig(
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=place + 1,
+        ack_policy=AckPolicy.NONE,
+        inactive_threshold=KEPT_S,
+        mem_storage=True,
+        num_replicas=1,
+    )
+    subscription = await bus.js.pull_subscribe(subject, stream=EVENTS, config=config)
+    info = await subscription.consumer_info()
+    left = info.num_pending or 0
+    try:
+        while left:
+            for message in await subscription.fetch(min(left, AT_ONCE), timeout=FETCH_S):
+                if message.metadata.sequence.stream > up_to:
+                    return
+                left = message.metadata.num_pending
+                yield message
+    finally:
+        with suppress(*BUS_ERRORS):
+            await subscription.unsubscribe()
+            if bus.client.is_connected:
+                await bus.js.delete_consumer(EVENTS, info.name)
 
 
 def _reader(place: int) -> ConsumerConfig:

@@ -5,17 +5,15 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from fastapi.sse import ServerSentEvent
-from nats.aio.msg import Msg
-from pydantic import ValidationError
 from radiarch_common.bus import BUS_ERRORS
 from radiarch_common.errors import RadiarchError
-from radiarch_common.messages import EVENT, STAGES, Cancelled, Event, Failed, Finished
+from radiarch_common.messages import STAGES, Cancelled, Event, Failed, Finished
 from radiarch_common.telemetry import get_logger
 from sqlmodel import select
 
 from radiarch_gateway.auth.standing import Standing
-from radiarch_gateway.bus import AGAIN_S, Link, next_message
 from radiarch_gateway.db import Database
+from radiarch_gateway.hub import AGAIN_S, Course, Hub, Said
 from radiarch_gateway.jobs.models import JobRow, JobState
 from radiarch_gateway.mailbox import OutboxRow
 from radiarch_gateway.plans.models import PlanRow
@@ -34,20 +32,20 @@ class StreamOverError(RadiarchError):
 
 
 async def follow(
-    link: Link, database: Database, job_id: str, after: int, standing: Standing
+    hub: Hub, database: Database, job_id: str, after: int, standing: Standing
 ) -> AsyncGenerator[ServerSentEvent]:
     """Events of a job after a place in the stream, until the one that ends it, or the right to see them ends."""
     over = False
     furthest = (0, 0, 0, 0)
-    async with aclosing(_told(link, f"events.{job_id}.*.*", after, standing)) as told:
-        async for event, place in told:
-            if event is None:
+    async with aclosing(_told(hub, job_id, after, standing)) as told:
+        async for said, _ in told:
+            if said is None:
                 if over:  # nothing came since the database said that nothing will
                     return
                 over = await asyncio.to_thread(_nothing_follows, database, job_id)
                 continue
-            over = False
-            yield _shown(event, place)
+            over, event = False, said.event
+            yield said.shown
             furthest = max(furthest, event.order)
             # Neither the word of an attempt that was fenced off, nor the end of a run after which another began.
             last = ends(event) and event.order == furthest
@@ -56,7 +54,7 @@ async def follow(
 
 
 async def follow_all(
-    link: Link, database: Database, clinic_id: str, after: int | None, standing: Standing
+    hub: Hub, database: Database, clinic_id: str, after: int | None, standing: Standing
 ) -> AsyncGenerator[ServerSentEvent]:
     """Events of all jobs of a clinic after a place in the stream, or from now on, until the right to see them ends.
 
@@ -65,19 +63,20 @@ async def follow_all(
     """
     begun = False
     clinics: dict[str, str] = {}
-    async with aclosing(_told(link, "events.*.*.*", after, standing)) as told:
-        async for event, place in told:
-            if event is None:
+    async with aclosing(_told(hub, None, after, standing)) as told:
+        async for said, place in told:
+            if said is None:
                 if not begun:
                     begun = True
                     yield ServerSentEvent(comment="events follow", id=str(place))
                 continue
-            if event.job_id not in clinics and (found := await asyncio.to_thread(_clinic_of, database, event.job_id)):
+            job_id = said.event.job_id
+            if job_id not in clinics and (found := await asyncio.to_thread(_clinic_of, database, job_id)):
                 if len(clinics) >= MOST_KNOWN:
                     clinics.pop(next(iter(clinics)))
-                clinics[event.job_id] = found
-            if clinics.get(event.job_id) == clinic_id:
-                yield _shown(event, place)
+                clinics[job_id] = found
+            if clinics.get(job_id) == clinic_id:
+                yield said.shown
 
 
 def ends(event: Event) -> bool:
@@ -86,43 +85,40 @@ def ends(event: Event) -> bool:
 
 
 async def _told(
-    link: Link, subject: str, after: int | None, standing: Standing
-) -> AsyncGenerator[tuple[Event | None, int]]:
+    hub: Hub, job_id: str | None, after: int | None, standing: Standing
+) -> AsyncGenerator[tuple[Said | None, int]]:
     """Events with their places, across breaks of the bus; ``None`` at first, and now and then while nothing comes."""
     last = after
     while not await standing.ended():
         try:
-            if last is None:
-                last = await link.last_place()
-            async with link.viewer_events(subject, last) as subscription:
+            async with hub.course(job_id) as course:
+                last = await hub.resume(last)
                 yield None, last
-                quiet_s = QUIET_S
-                while not await standing.ended():
-                    message = await next_message(subscription, quiet_s)
-                    if message is None:
-                        quiet_s = min(2 * quiet_s, LONGEST_QUIET_S)
-                        yield None, last
-                        continue
-                    quiet_s = QUIET_S
-                    last = message.metadata.sequence.stream
-                    event = _read(message)
-                    if event is not None:
-                        yield event, last
+                async with aclosing(_of_course(hub, course, last, standing)) as told:
+                    async for said, last in told:
+                        yield said, last
         except BUS_ERRORS as error:
-            log.info("viewer waits for the bus", subject=subject, error=str(error) or type(error).__name__)
+            log.info("viewer waits for the bus", job_id=job_id, error=str(error) or type(error).__name__)
             await asyncio.sleep(AGAIN_S)
 
 
-def _shown(event: Event, place: int) -> ServerSentEvent:
-    return ServerSentEvent(raw_data=event.model_dump_json(), event=event.kind, id=str(place))
-
-
-def _read(message: Msg) -> Event | None:
-    try:
-        return EVENT.validate_json(message.data)
-    except ValidationError:
-        log.warning("viewer skips an unreadable event", subject=message.subject)
-        return None
+async def _of_course(
+    hub: Hub, course: Course, last: int, standing: Standing
+) -> AsyncGenerator[tuple[Said | None, int]]:
+    quiet_s = QUIET_S
+    while not course.over and not await standing.ended():
+        if course.since is not None and last < course.since:
+            async with aclosing(hub.before(last, course.since)) as before:
+                async for said in before:
+                    yield said, said.place
+            last = max(last, course.since)
+        elif new := course.after(last):
+            for said in new:
+                yield said, said.place
+            last, quiet_s = new[-1].place, QUIET_S
+        elif not await course.news(quiet_s):
+            quiet_s = min(2 * quiet_s, LONGEST_QUIET_S)
+            yield None, last
 
 
 def _clinic_of(database: Database, job_id: str) -> str | None:

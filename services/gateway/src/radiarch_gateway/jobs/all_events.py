@@ -38,5 +38,5 @@ async def follow_jobs(
 ) -> AsyncIterable[ServerSentEvent]:
     """Everything that happens to the jobs of a clinic, as it happens."""
     after = int(last_event_id) if last_event_id is not None else None
-    async for event in follow_all(gateway.link, gateway.database, caller.clinic_id, after, gateway.standing(caller)):
+    async for event in follow_all(gateway.hub, gateway.database, caller.clinic_id, after, gateway.standing(caller)):
         yield event

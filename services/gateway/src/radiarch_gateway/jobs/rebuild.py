@@ -6,15 +6,12 @@ no longer holds (plans from before its retention, or from before it told request
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
-from radiarch_common.bus import BUS_ERRORS, Bus, connect
+from radiarch_common.bus import Bus, connect
 from radiarch_common.errors import RadiarchError
 from radiarch_common.messages import Artifact, Erased, Event, Requested, utc_now
 from radiarch_common.settings import Settings
@@ -28,15 +25,13 @@ from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.artifacts.store import add_artifacts
 from radiarch_gateway.db import Database
 from radiarch_gateway.erasures.store import TABLES
+from radiarch_gateway.feed import events_kept, stream_now
 from radiarch_gateway.jobs.ahead import put_on_top
 from radiarch_gateway.jobs.birth import job_of, plan_of
 from radiarch_gateway.jobs.books import Counted, clinic_of, count, forget
 from radiarch_gateway.jobs.models import JobRow, TombstoneRow
 from radiarch_gateway.mailbox import InboxRow
 from radiarch_gateway.plans.models import PlanRow
-
-BATCH: Final = 500
-FETCH_S: Final = 5.0
 
 log = get_logger(__name__)
 
@@ -178,24 +173,11 @@ async def _erase(settings: Settings, sequences: Sequence[int]) -> None:
 async def _read(settings: Settings) -> list[Told]:
     client = await connect(settings, "rebuild")
     try:
-        return [told for message in await _messages(Bus(client)) if (told := _told(message)) is not None]
+        bus = Bus(client)
+        kept = events_kept(bus, "events.*.*.*", 0, (await stream_now(bus)).last)
+        return [told async for message in kept if (told := _told(message)) is not None]
     finally:
         await client.close()
-
-
-async def _messages(bus: Bus) -> list[Msg]:
-    """Every message of the stream up to now, in its order."""
-    last = (await bus.js.stream_info(EVENTS)).state.last_seq
-    config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL, ack_policy=AckPolicy.NONE, mem_storage=True)
-    subscription = await bus.js.pull_subscribe("events.*.*.*", stream=EVENTS, config=config)
-    found: list[Msg] = []
-    pending = (await subscription.consumer_info()).num_pending or 0
-    while pending and (not found or found[-1].metadata.sequence.stream < last):
-        found += await subscription.fetch(BATCH, timeout=FETCH_S)
-        pending = found[-1].metadata.num_pending
-    with suppress(*BUS_ERRORS):
-        await subscription.unsubscribe()
-    return found
 
 
 def _told(message: Msg) -> Told | None:

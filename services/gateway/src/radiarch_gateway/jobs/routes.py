@@ -116,5 +116,5 @@ async def follow_job(
     gateway: GatewayDep, caller: JobsReader, job_id: JobId, after: Annotated[int, Depends(_resume_after)]
 ) -> AsyncIterable[ServerSentEvent]:
     """Everything that happened to a job and happens to it, as it happens."""
-    async for event in follow(gateway.link, gateway.database, job_id, after, gateway.standing(caller)):
+    async for event in follow(gateway.hub, gateway.database, job_id, after, gateway.standing(caller)):
         yield event
