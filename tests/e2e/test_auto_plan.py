@@ -23,7 +23,10 @@ def watch(deployment: Deployment) -> dict[str, Any]:
 def test_a_study_that_is_sent_is_planned_into_the_pacs_and_only_once(
     deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Fails when nobody asks, when the plan does not arrive, or when its arrival is taken for a new study."""
+    """Fails when nobody asks, when the plan does not arrive, or when its arrival is taken for a new study.
+
+    Also when a service logs which study it was, as the library that speaks DICOMweb does unless it is told not to.
+    """
     study = write_phantom(tmp_path_factory.mktemp("phantom"))
     asked = phantom_request(study, overrides={"beams": [{"name": "G90", "gantry_angle_deg": 90.0}]})
     of_a_study = ("study_instance_uid", "segmentation_uid")
@@ -56,3 +59,6 @@ def test_a_study_that_is_sent_is_planned_into_the_pacs_and_only_once(
     answer = deployment.http.post("/rules/test", json=tried).raise_for_status().json()
     assert (answer["outcome"], answer["request"]["segmentation_uid"]) == ("planned", study.structure_set_uid)
     assert [one["outcome"] for one in get(deployment, "/rules/decisions")["items"]] == ["planned"]
+    told = {name: (deployment.folder / f"{name}.log").read_text() for name in deployment.services}
+    assert all(told.values())
+    assert [name for name, log in told.items() if study.study_instance_uid in log] == []

@@ -10,6 +10,25 @@ from radiarch_common.settings import S3Settings, Settings
 
 ROOT = Path(__file__).parents[2]
 WORKERS = ("importer", "planner", "exporter")
+NOT_FROM_ENV_FILE = {
+    # Files and folders, which a container sees when they are mounted.
+    "RADIARCH_NATS_TLS_CA",
+    "RADIARCH_NATS_TLS_CERTIFICATE",
+    "RADIARCH_NATS_TLS_KEY",
+    "RADIARCH_TLS_CERTIFICATE",
+    "RADIARCH_TLS_KEY",
+    "RADIARCH_TLS_CLIENT_CA",
+    "RADIARCH_MCSQUARE_BINARY",
+    "RADIARCH_STRUCTURE_NAMES",
+    "RADIARCH_ENGINE_FOLDER",
+    "RADIARCH_WORK_FOLDER",
+    "RADIARCH_OBJECTS_FOLDER",
+    "RADIARCH_FIRST_ADMIN_FILE",
+    # There is one bus, one PACS, and a gateway that listens on more than loopback.
+    "RADIARCH_NATS_REPLICAS",
+    "RADIARCH_DEFAULT_PACS",
+    "RADIARCH_AUTHENTICATION",
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +43,17 @@ def test_every_setting_exists(services: dict[str, dict[str, Any]]) -> None:
     known |= set(re.findall(r"RADIARCH_HOOK_\w+", (ROOT / "deploy" / "orthanc" / "radiarch_hook.py").read_text()))
     told = {name for service in services.values() for name in service["environment"]}
     assert {name for name in told if name.startswith("RADIARCH_")} <= known
+
+
+def test_every_setting_of_env_file_arrives(services: dict[str, dict[str, Any]]) -> None:
+    """Fails when a setting in .env would do nothing and nobody would be told: compose hands on what it lists alone."""
+    told = {name for service in services.values() for name in service["environment"]}
+    told |= {name.partition("__")[0] for name in told}
+    known = {f"RADIARCH_{name.upper()}" for name in Settings.model_fields}
+    assert known - told == NOT_FROM_ENV_FILE
+    unset = {name for service in services.values() for name, value in service["environment"].items() if value is None}
+    documented = set(re.findall(r"^\| `(RADIARCH_\w+)`", (ROOT / "docs" / "operators.md").read_text(), re.MULTILINE))
+    assert unset <= documented
 
 
 def test_no_password_has_a_default() -> None:

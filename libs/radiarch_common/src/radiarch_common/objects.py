@@ -38,6 +38,9 @@ class ObjectMissingError(KeyError):
 CHUNK_BYTES = 1 << 20
 """What a reader of a part holds at once."""
 
+KEPT_CONNECTIONS = 10
+"""Connections to an S3 server that are kept for the next request; more threads than that open one each time."""
+
 TOUCH_AFTER_S = 3600.0
 """An object used within the last hour is not marked again: a mark is a request, and which hour it was is enough."""
 
@@ -213,7 +216,8 @@ class S3Store:
 
     def __init__(self, endpoint: str, access_key: str, secret_key: str, bucket: str, *, secure: bool) -> None:
         timeout = urllib3.Timeout(connect=5, read=60)
-        pool = urllib3.PoolManager(timeout=timeout, retries=urllib3.Retry(total=2, backoff_factor=0.2))
+        retries = urllib3.Retry(total=2, backoff_factor=0.2)
+        pool = urllib3.PoolManager(maxsize=KEPT_CONNECTIONS, timeout=timeout, retries=retries)
         self._client = Minio(endpoint, access_key=access_key, secret_key=secret_key, secure=secure, http_client=pool)
         self._bucket = bucket
         self._bucket_seen = False

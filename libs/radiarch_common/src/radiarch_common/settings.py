@@ -42,7 +42,6 @@ class WebPacsSettings(BaseModel):
     kind: Literal["dicomweb"] = "dicomweb"
     url: str
     public_url: str | None = None
-    orthanc_url: str | None = None
     username: str | None = None
     password: SecretStr | None = None
     timeout_s: float = Field(default=60.0, gt=0)
@@ -164,7 +163,10 @@ class Settings(BaseSettings):
         What may lie in the object store, in 10**9 bytes; above it no plan is taken. Unset: no limit.
     """
 
-    model_config = SettingsConfigDict(env_prefix="RADIARCH_", env_nested_delimiter="__", extra="ignore")
+    # A message about a wrong setting goes into the log, and may be about one that holds a password.
+    model_config = SettingsConfigDict(
+        env_prefix="RADIARCH_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
 
     nats_url: str = "nats://127.0.0.1:4222"
     nats_user: str | None = None

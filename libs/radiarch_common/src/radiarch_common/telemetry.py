@@ -2,8 +2,19 @@
 
 import logging
 import sys
+from typing import Final
 
 import structlog
+
+LIBRARIES: Final = {
+    "faststream": logging.WARNING,
+    "fontTools": logging.WARNING,
+    # These tell whole addresses, with what a path or a query says of somebody; urllib3 also when it tries again.
+    "dicomweb_client": logging.WARNING,
+    "httpx": logging.WARNING,
+    "urllib3": logging.ERROR,
+}
+"""From which level on a library's own records are kept, whatever ``RADIARCH_LOG_LEVEL`` is."""
 
 
 def configure_logging(service: str, level: str) -> None:
@@ -27,8 +38,8 @@ def configure_logging(service: str, level: str) -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("faststream").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells whole addresses, with what a query says of somebody
+    for library, least in LIBRARIES.items():
+        logging.getLogger(library).setLevel(least)
     structlog.configure(
         # What is not logged at this level costs nothing more.
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
