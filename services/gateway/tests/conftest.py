@@ -14,8 +14,8 @@ from radiarch_common.catalogue import Catalogue
 from radiarch_common.objects import FolderStore
 from radiarch_common.settings import FolderPacsSettings, Settings
 from radiarch_common.topology import bootstrap
-from radiarch_gateway import app as application
 from radiarch_gateway.app import create_app
+from radiarch_gateway.edge.stack import surround
 from radiarch_standalone.embedded_nats import EmbeddedNats
 from radiarch_testkit.described import Described
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
@@ -38,14 +38,13 @@ def document() -> Described:
 @pytest.fixture(autouse=True)
 def described(document: Described, monkeypatch: pytest.MonkeyPatch) -> Iterator[Described]:
     """Watches every gateway of a test; the test fails when one answered with a status that is not described."""
-    surround = application.surround
 
     def watched(app: FastAPI, *given: Any) -> None:  # noqa: ANN401 - passed on
         surround(app, *given)
         build = app.build_middleware_stack
         app.build_middleware_stack = lambda: document.around(build())
 
-    monkeypatch.setattr(application, "surround", watched)
+    monkeypatch.setattr("radiarch_gateway.app.surround", watched)
     document.otherwise.clear()
     yield document
     assert not document.otherwise, "not in openapi.json"
