@@ -70,7 +70,7 @@ class Logins:
         if tried is None:
             raise UnauthorizedError(WRONG)
         if tried.user.totp_confirmed and code is None:
-            self._take_back(tried)
+            self._take_back(tried, What.CODE_MISSING)
             half = make_half(self._secret.key("half a login"), tried.user, utc_now())
             raise CodeNeededError("The account asks for a code of its authenticator app: send it as `totp_code`.", half)
         return self._finish(tried, code)
@@ -209,7 +209,7 @@ class Logins:
         seconds = self._settings.lockout_first_s * 2**doublings
         return timedelta(seconds=min(seconds, self._settings.lockout_longest_s))
 
-    def _take_back(self, tried: Try) -> None:
+    def _take_back(self, tried: Try, noted: What | None = None) -> None:
         """The try was neither good nor bad: those before it still count."""
         with self._database.writing() as session:
             aside(session)
@@ -218,6 +218,8 @@ class Logins:
             if user.locked_until == tried.lock:
                 user.locked_until = tried.lock_before
             session.add(user)
+            if noted is not None:
+                note(session, Deed(noted, NOBODY, f"user:{user.id}", user.clinic_id))
 
 
 def _still(session: Session, seen: UserRow) -> UserRow | None:
