@@ -128,6 +128,8 @@ class Settings(BaseSettings):
     secret_key
         Signs access tokens and links, and keys the hashes of the audit log; the same for every gateway. Unset: made
         once, and kept in the database.
+    login_longest_days
+        A login ends so long after its password was said, however often it is refreshed.
     refresh_grace_s
         A refresh token that was used is good again for so long: two tabs refresh at once, and answers get lost. Used
         later, it ends its login.
@@ -199,6 +201,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(default=None, min_length=32)
     access_token_min: float = Field(default=60.0, gt=0)
     refresh_token_days: float = Field(default=7.0, gt=0)
+    login_longest_days: float = Field(default=30.0, gt=0)
     refresh_grace_s: float = Field(default=10.0, ge=0)
     login_tries_per_min: int = Field(default=30, ge=1)
     lockout_after: int = Field(default=5, ge=1)
