@@ -147,7 +147,8 @@ class Settings(BaseSettings):
     tls_certificate, tls_key, tls_client_ca
         PEM files: the gateway then speaks HTTPS, and with a client CA to those alone who bear a certificate of it.
     tls_by_proxy
-        A proxy in front speaks HTTPS; nothing warns of a line without it.
+        A proxy in front speaks HTTPS with every client: browsers are told to keep to it, and nothing warns of a line
+        without it.
     trusted_proxies
         Addresses or networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
     cors_origins
