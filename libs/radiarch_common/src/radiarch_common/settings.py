@@ -126,8 +126,8 @@ class Settings(BaseSettings):
         ``accounts``: callers log in, or bear an API key or a token of ``oidc``. ``none``: whoever reaches the gateway
         may do everything; it then listens on loopback alone.
     secret_key
-        Signs access tokens and links, and keys the hashes of the audit log; the same for every gateway. Unset: made
-        once, and kept in the database.
+        Signs access tokens and links, keys the hashes of the audit log, encrypts the secrets of authenticator apps;
+        the same for every gateway. Unset: made once, and kept in the database.
     login_longest_days
         A login ends so long after its password was said, however often it is refreshed.
     refresh_grace_s
