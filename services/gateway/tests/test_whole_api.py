@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from radiarch_common.catalogue import Catalogue
+from radiarch_common.messages import utc_now
 from radiarch_common.objects import FolderStore
 from radiarch_common.settings import Settings
 from radiarch_gateway import stream
+from radiarch_gateway.artifacts.store import API
 from radiarch_gateway.auth.scopes import Role
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 from radiarch_testkit.people import login
@@ -49,8 +52,14 @@ MUST_SUCCEED = {
     "POST /api/v1/auth/password 204",
     "GET /api/v1/events 200",
     "GET /api/v1/jobs/{job_id}/events 200",
+    "GET /api/v1/rules/{rule_id} 200",
+    "DELETE /api/v1/keys/{key_id} 200",
+    "POST /api/v1/plans 202",
+    "POST /api/v1/rules 201",
+    "POST /api/v1/rules/{rule_id}/versions 201",
+    "POST /api/v1/keys 201",
 }
-"""What fails for everybody after the first success, or never ends, and so is left out with ease."""
+"""What fails for everybody after the first success, never ends, or succeeds with something of its own alone."""
 
 
 @pytest.fixture
@@ -85,19 +94,16 @@ async def test_every_answer_is_as_described(
     """
     monkeypatch.setattr(stream, "QUIET_S", QUIET_S)
     headers = login(app, {Role.ADMIN, Role.PHYSICIST})
-    async with httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=HANG_S) as client:
+    async with httpx.AsyncClient(base_url=f"{url}{API}", headers=headers, timeout=HANG_S) as client:
         await until(lambda: client.get("/info"), lambda answer: answer.json()["workflows"])
         plan_id: str = (await client.post("/plans", json=body)).json()["id"]
         await stage_hand.say(plan_id, "exporter", "finished", artifacts=_artifacts(objects))
         plan = await until(lambda: client.get(f"/plans/{plan_id}"), lambda answer: answer.json()["artifacts"])
-        colleague = await client.get("/auth/me", headers=login(app, {Role.CLINICIAN}))
-    login(app, {Role.CLINICIAN}, "elsewhere")
-    # A user and a clinic that may be shut out: not those of who asks here.
-    ids = {"plan_id": plan_id, "job_id": plan_id, "artifact_id": plan.json()["artifacts"][0]["id"]}
-    ids |= {"user_id": colleague.json()["id"].removeprefix("user:"), "clinic_id": "elsewhere"}
-    lines = [f'"path.{name}" = "{value}"' for name, value in ids.items()]
+        ids = {"plan_id": plan_id, "job_id": plan_id, "artifact_id": plan.json()["artifacts"][0]["id"]}
+        ids |= await _more_ids(app, client, body)
+    lines = [f'"path.{name}" = {json.dumps(value)}' for name, value in ids.items()]
     (tmp_path / "schemathesis.toml").write_text("\n".join(["[generation]", NO_CREDENTIALS, "[parameters]", *lines, ""]))
-    (tmp_path / "callers.json").write_text(json.dumps(_callers(app, headers)))
+    (tmp_path / "callers.json").write_text(json.dumps(_callers(app, headers) | {"bodies": _bodies(body)}))
     done = await asyncio.to_thread(_run, url, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     answers = set((tmp_path / "answers.txt").read_text().splitlines())
@@ -105,6 +111,26 @@ async def test_every_answer_is_as_described(
     asked = {answer.rpartition(" ")[0] for answer in answers}
     paths = app.openapi()["paths"].items()
     assert asked == {f"{method.upper()} {path}" for path, operations in paths for method in operations}
+
+
+async def _more_ids(app: FastAPI, client: httpx.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+    """Of a rule and a key; of a user and a clinic that may be shut out, as they are not those of who asks here."""
+    login(app, {Role.CLINICIAN}, "elsewhere")
+    colleague = await client.get("/auth/me", headers=login(app, {Role.CLINICIAN}))
+    rule, key = [await client.post(path, json=_bodies(body)[API + path]) for path in ("/rules", "/keys")]
+    assert (rule.status_code, key.status_code) == (201, 201), rule.text + key.text
+    user_id = colleague.json()["id"].removeprefix("user:")
+    more = {"rule_id": rule.json()["id"], "version": 1, "key_id": key.json()["key"]["id"]}
+    return more | {"user_id": user_id, "clinic_id": "elsewhere"}
+
+
+def _bodies(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    asked = {name: value for name, value in body.items() if name != "study_instance_uid"}
+    rule = {"title": "Lung", "match": {"structures": ["ptv*"]}, "request": asked}
+    ends = (utc_now() + timedelta(days=1)).isoformat()
+    key = {"name": "of a test", "scopes": ["info:read"], "expires_at": ends}
+    rules = f"{API}/rules"
+    return {f"{API}/plans": body, rules: rule, f"{rules}/{{rule_id}}/versions": rule, f"{API}/keys": key}
 
 
 def _callers(app: FastAPI, headers: dict[str, str]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any, Final
 import schemathesis
 
 CALLERS: Final = json.loads(Path("callers.json").read_text())
-"""``everyday``: who asks for everything else; ``once``: who may lose their login by it; ``password``: that of the last.
+"""Values of ``Authorization``: ``everyday``; ``once``, who may lose their login by a call, and their ``password``.
 
-Values of ``Authorization``.
+``bodies``, by path: what is taken there, and no chance would write.
 """
 ANSWERS: Final = Path("answers.txt")
 PASSWORD: Final = "/api/v1/auth/password"
@@ -42,7 +42,7 @@ ODD: Final = (
 
 _once = iter(CALLERS["once"])
 _odd = itertools.cycle(ODD)
-_turn = itertools.count()
+_passwords, _bodies = itertools.count(), itertools.count()
 
 
 @schemathesis.auth(refresh_interval=None)
@@ -60,14 +60,17 @@ class Callers:
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:  # noqa: ANN401 - as the hook is called
-    """Add an odd header; and say the right password twice of three times, once with a good one to come."""
+    """Add an odd header; now and then say the right password, or what is taken."""
     name, value = next(_odd)
     case.headers.setdefault(name, value)
     body = case.body
     if case.operation.path == PASSWORD and isinstance(body, dict) and {*body} == {"current_password", "new_password"}:
-        turn = next(_turn) % 3
+        turn = next(_passwords) % 3
         body |= {"current_password": CALLERS["password"]} if turn else {}
         body |= {"new_password": GOOD} if turn == 1 else {}
+    good = CALLERS["bodies"].get(case.operation.path)
+    if good is not None and case.method == "POST" and next(_bodies) % 2:
+        case.body = good
 
 
 @schemathesis.hook
