@@ -1,7 +1,7 @@
 """A gateway as it runs: real HTTP, a real nats-server, SQLite; its planner and stages are played by the tests."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from radiarch_common.objects import FolderStore
 from radiarch_common.settings import FolderPacsSettings, Settings
 from radiarch_common.topology import bootstrap
 from radiarch_gateway.app import create_app
+from radiarch_gateway.edge.stack import surround
 from radiarch_standalone.embedded_nats import EmbeddedNats
+from radiarch_testkit.described import Described
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 from radiarch_testkit.offer import plan_body, small_catalogue
 
@@ -25,6 +27,27 @@ def plain_logs() -> None:
     """Tracebacks as lines: pictures of every frame with its variables take seconds."""
     plain = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info]
     structlog.configure(processors=[*plain, structlog.processors.KeyValueRenderer()])
+
+
+@pytest.fixture(scope="session")
+def document() -> Described:
+    """The gateway's description, read once."""
+    return Described.committed()
+
+
+@pytest.fixture(autouse=True)
+def described(document: Described, monkeypatch: pytest.MonkeyPatch) -> Iterator[Described]:
+    """Watches every gateway of a test; the test fails when one answered with a status that is not described."""
+
+    def watched(app: FastAPI, *given: Any) -> None:  # noqa: ANN401 - passed on
+        surround(app, *given)
+        build = app.build_middleware_stack
+        app.build_middleware_stack = lambda: document.around(build())
+
+    monkeypatch.setattr("radiarch_gateway.app.surround", watched)
+    document.otherwise.clear()
+    yield document
+    assert not document.otherwise, "not in openapi.json"
 
 
 @pytest.fixture

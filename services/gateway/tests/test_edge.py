@@ -87,6 +87,13 @@ async def test_strict_transport_security_is_said_over_tls_alone(migrated: FastAP
         assert "max-age" in (await client.get("/health/live")).headers["Strict-Transport-Security"]
 
 
+async def test_a_proxy_that_speaks_tls_is_enough_for_strict_transport_security(settings: Settings) -> None:
+    """The proxy need not be among those whose headers are believed: fails when the scheme of its own line decides."""
+    async with client_of(create_app(settings.model_copy(update={"tls_by_proxy": True}))) as client:
+        for path in ("/health/live", "/docs"):
+            assert "max-age" in (await client.get(path)).headers["Strict-Transport-Security"]
+
+
 async def test_the_documentation_may_run_its_own_inline_script(client: httpx.AsyncClient) -> None:
     """Fails when the page changes and its script's digest does not: Swagger UI would stay empty."""
     for path in ("/docs", "/docs/oauth2-redirect", "/redoc"):

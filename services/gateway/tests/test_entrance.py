@@ -18,6 +18,7 @@ from radiarch_gateway.auth.guard import ACCESS_COOKIE
 from radiarch_gateway.auth.half import LIVES, make_half
 from radiarch_gateway.auth.models import UserRow
 from radiarch_gateway.auth.scopes import Role
+from radiarch_gateway.auth.seal import Seal
 from radiarch_gateway.page.cookies import REFRESH_COOKIE
 from radiarch_gateway.page.forms import ours
 from radiarch_testkit.desk import PASSWORD, Desk, account, desk
@@ -165,7 +166,7 @@ def test_a_code_is_asked_for_when_the_account_has_one(here: Desk, browser: httpx
     """The password is not typed again; a wrong code counts towards the lock; a half is good for its account alone."""
     user = here.user(Role.PHYSICIST)
     app = TOTP(random_base32())
-    values = {"totp_secret": app.secret, "totp_confirmed": True}
+    values = {"totp_secret": Seal(here.gateway.secret).sealed(app.secret), "totp_confirmed": True}
     with here.gateway.database.writing() as session:
         session.add(session.get_one(UserRow, user.id).sqlmodel_update(values))
     assert "authenticator" not in browser.get("/login").text

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from pyotp.totp import TOTP
 from radiarch_common.messages import utc_now
+from radiarch_gateway.audit.models import AuditRow
 from radiarch_gateway.auth import login
 from radiarch_gateway.auth.limits import LoginLimits
 from radiarch_gateway.auth.login import use_step
@@ -19,6 +20,7 @@ from radiarch_gateway.auth.totp import STEP_S, step_of
 from radiarch_gateway.errors import InvalidRequestError, LimitedError
 from radiarch_gateway.problems import CODE_NEEDED
 from radiarch_testkit.desk import PASSWORD, Desk, desk
+from sqlmodel import col, select
 
 LOCKED_AFTER = 3
 
@@ -212,6 +214,20 @@ def test_codes_are_asked_for_once_one_was_confirmed_and_each_is_good_once(here: 
     assert here.http.post("/auth/totp/disable", json={"password": "wrong"}, headers=headers).status_code == 403
     assert here.http.post("/auth/totp/disable", json={"password": PASSWORD}, headers=headers).status_code == 204
     assert here.now(user.id).totp_secret is None
+
+
+def test_a_password_that_was_right_is_told_even_without_its_code(here: Desk) -> None:
+    """Whoever knows a password is half inside: fails when that leaves no entry, or names who did it."""
+    user = here.user(Role.PHYSICIST)
+    change(here, user, totp_secret="A" * 32, totp_confirmed=True)
+    with here.gateway.database.reading() as session:
+        before = len(session.exec(select(AuditRow)).all())
+    assert log_in(here, user).json()["type"] == CODE_NEEDED
+    with here.gateway.database.reading() as session:
+        (entry,) = session.exec(select(AuditRow).order_by(col(AuditRow.sequence))).all()[before:]
+    assert (entry.operation, entry.status) == ("login refused: the password was right, the code missing", 401)
+    assert (entry.actor, entry.clinic_id) == ("nobody", "main")
+    assert [named["kind"] for named in entry.entities] == ["user"]
 
 
 def test_a_code_is_used_once_however_many_use_it_at_once(here: Desk) -> None:

@@ -82,7 +82,10 @@ async def test_wrong_addresses_and_methods(http: httpx.AsyncClient) -> None:
     for path in ("/api/v1/plans/%00", "/api/v1/jobs/A", "/api/v1/artifacts/..%2F..", "/api/v1/plans?cursor=%00"):
         assert (await http.get(path)).status_code in (404, 422)
     _problem(await http.get("/nowhere"), 404)
-    _problem(await http.put("/api/v1/plans"), 405)
+    for path, allowed in {"plans": "GET, POST", "plans/none": "DELETE, GET", "rules/test": "POST"}.items():
+        refused = await http.put(f"/api/v1/{path}")
+        _problem(refused, 405)
+        assert refused.headers["Allow"] == allowed, path
     broken = await http.post("/api/v1/plans", content=b"{", headers={"Content-Type": "application/json"})
     assert _problem(broken, 422)["errors"][0]["field"] == "body"
     page = _problem(await http.get("/api/v1/plans", params={"limit": "0"}), 422)

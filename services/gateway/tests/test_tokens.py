@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,22 @@ def test_eight_tabs_that_refresh_at_once_stay_logged_in(here: Desk) -> None:
     age(here, timedelta(seconds=11))
     assert refresh(here, token).status_code == 401
     assert here.http.get("/auth/me", headers=bearer(answers[0])).status_code == 401
+
+
+def test_a_login_ends_however_often_it_is_refreshed(here: Desk) -> None:
+    """Fails when a refresh moves the end of its family: a token that was stolen once would serve for ever."""
+    user = here.user(Role.PHYSICIST)
+    _, token = here.tokens(user)
+    end = utc_now() + timedelta(hours=1)
+    began = end - timedelta(days=here.gateway.settings.login_longest_days)
+    with here.gateway.database.writing() as session:
+        session.exec(update(SessionRow).where(col(SessionRow.user_id) == user.id).values(created_at=began))
+    answer = refresh(here, token)
+    assert datetime.fromisoformat(answer.json()["refresh_expires_at"]) == end
+    began -= timedelta(hours=2)
+    with here.gateway.database.writing() as session:
+        session.exec(update(SessionRow).where(col(SessionRow.user_id) == user.id).values(created_at=began))
+    assert refresh(here, answer.json()["refresh_token"]).status_code == 401
 
 
 def test_no_refresh_for_what_is_over(here: Desk) -> None:

@@ -125,8 +125,10 @@ class Settings(BaseSettings):
         ``accounts``: callers log in, or bear an API key or a token of ``oidc``. ``none``: whoever reaches the gateway
         may do everything; it then listens on loopback alone.
     secret_key
-        Signs access tokens and links, and keys the hashes of the audit log; the same for every gateway. Unset: made
-        once, and kept in the database.
+        Signs access tokens and links, keys the hashes of the audit log, encrypts the secrets of authenticator apps;
+        the same for every gateway. Unset: made once, and kept in the database.
+    login_longest_days
+        A login ends so long after its password was said, however often it is refreshed.
     refresh_grace_s
         A refresh token that was used is good again for so long: two tabs refresh at once, and answers get lost. Used
         later, it ends its login.
@@ -144,7 +146,8 @@ class Settings(BaseSettings):
     tls_certificate, tls_key, tls_client_ca
         PEM files: the gateway then speaks HTTPS, and with a client CA to those alone who bear a certificate of it.
     tls_by_proxy
-        A proxy in front speaks HTTPS; nothing warns of a line without it.
+        A proxy in front speaks HTTPS with every client: browsers are told to keep to it, and nothing warns of a line
+        without it.
     trusted_proxies
         Addresses or networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
     cors_origins
@@ -201,6 +204,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(default=None, min_length=32)
     access_token_min: float = Field(default=60.0, gt=0)
     refresh_token_days: float = Field(default=7.0, gt=0)
+    login_longest_days: float = Field(default=30.0, gt=0)
     refresh_grace_s: float = Field(default=10.0, ge=0)
     login_tries_per_min: int = Field(default=30, ge=1)
     lockout_after: int = Field(default=5, ge=1)

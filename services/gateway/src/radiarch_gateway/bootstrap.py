@@ -21,6 +21,7 @@ from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.auth.doorkeeper import Doorkeeper
 from radiarch_gateway.auth.limits import LoginLimits
 from radiarch_gateway.auth.login import Logins
+from radiarch_gateway.auth.seal import seal_all
 from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.auth.sessions import Sessions
 from radiarch_gateway.auth.standing import Standing
@@ -110,6 +111,7 @@ class Gateway:
             try:
                 await asyncio.to_thread(self.database.migrate)
                 await asyncio.to_thread(self.audit.prepare)
+                await asyncio.to_thread(seal_all, self.database, self.secret)
                 await asyncio.to_thread(first_admin, self.settings, self.database)
             except OperationalError as error:
                 log.warning("waiting for the database", error=type(error.orig).__name__)

@@ -20,17 +20,21 @@ find the RT Plan, the RT Dose, the DVH and the goals in the PACS and here.
 **Not for treatment.** Every plan is UNAPPROVED, with intent RESEARCH.
 
 Errors are `application/problem+json` (RFC 9457). Calls are counted by the minute: `RateLimit` says what is left, 429
-when it is too much. Every answer names its request in `X-Request-ID`, as the gateway's log does.
+when it is too much. Every answer names its request in `X-Request-ID`, as the gateway's log does. A gateway without
+login answers to localhost alone: 421 to what comes by another name. What is no HTTP at all is answered by no
+operation, but with 400 and plain text.
 
 Paths without `/api/v1` (`/plans`, `/jobs`, `/artifacts`, `/workflows`, `/info`) answer the same and are deprecated.
 What crosses the message bus: [AsyncAPI](/asyncapi.json)."""
 
+OF_THE_EDGE = (413, 421)
+"""What every route may answer: a body is announced that is too long; the request came by a name that is not served."""
 OF_THE_GUARD = (401, 403)
 """What every route that takes a caller may answer."""
-OF_A_BODY = (400, 408, 413)
-"""What every route that takes a body may answer: it is no text at all, came too slowly, or is too long."""
-OF_THE_EDGE = (429,)
-"""What every route may answer whose calls are counted."""
+OF_A_BODY = (400, 408)
+"""What every route that takes a body may answer: it is no text at all, or came too slowly."""
+OF_ALL_BUT_PROBES = (429, 503)
+"""What every route may answer whose calls are counted, and that needs the database: to ask who calls, if no more."""
 METHODS = ("get", "post", "put", "patch", "delete")
 
 TAGS: list[dict[str, Any]] = [
@@ -62,7 +66,8 @@ def document(app: FastAPI) -> None:
             parts |= problem.pop("$defs", {})
             parts["Problem"] = problem
             for path, operation in _operations(found):
-                operation["responses"] |= json.loads(json.dumps(problems(*_of_all(path, operation))))
+                for status, said in problems(*_of_all(path, operation)).items():
+                    operation["responses"].setdefault(str(status), said)
             app.openapi_schema = found
         return app.openapi_schema
 
@@ -73,7 +78,7 @@ def _of_all(path: str, operation: dict[str, Any]) -> tuple[int, ...]:
     """Statuses that a route may answer with whatever it does."""
     guard = OF_THE_GUARD if "security" in operation else ()
     body = OF_A_BODY if "requestBody" in operation else ()
-    return (*guard, *body, *(() if path.startswith(PROBES) else OF_THE_EDGE))
+    return (*guard, *body, *OF_THE_EDGE, *(() if path.startswith(PROBES) else OF_ALL_BUT_PROBES))
 
 
 def _operations(found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -178,12 +178,16 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _allow(request: Request) -> str:
-    """Every method of a path: the router names those of the first route alone."""
-    found: set[str] = set()
-    for route in iter_route_contexts(cast("FastAPI", request.app).routes):
-        if route.path and compile_path(route.path)[0].match(request.scope["path"]):
-            found |= route.methods or set()
-    return ", ".join(sorted(found))
+    """Every method of a path: the router names those of the first route alone.
+
+    A path that is declared as it is, such as ``/rules/test``, is not one of ``/rules/{rule_id}``.
+    """
+    path: str = request.scope["path"]
+    routes = [route for route in iter_route_contexts(cast("FastAPI", request.app).routes) if route.path]
+    routes = [route for route in routes if route.path == path] or [
+        route for route in routes if compile_path(route.path or "")[0].match(path)
+    ]
+    return ", ".join(sorted({method for route in routes for method in route.methods or ()}))
 
 
 def _defect(request: Request, error: Exception) -> JSONResponse:

@@ -8,14 +8,19 @@ from fastapi import FastAPI
 from radiarch_common.messages import utc_now
 from radiarch_gateway.auth.caller import MAIN_CLINIC
 from radiarch_gateway.auth.models import ClinicRow, SessionRow, UserRow
+from radiarch_gateway.auth.passwords import hash_password
 from radiarch_gateway.auth.scopes import Role
 from radiarch_gateway.auth.tokens import AccessClaims, make_access_token
 
+CHEAP = 4
+"""The least cost that bcrypt takes."""
 NO_PASSWORD = "$2b$04$" + "." * 53
 """No password has this hash."""
 
 
-def login(app: FastAPI, roles: Iterable[Role], clinic_id: str = MAIN_CLINIC) -> dict[str, str]:
+def login(
+    app: FastAPI, roles: Iterable[Role], clinic_id: str = MAIN_CLINIC, password: str | None = None
+) -> dict[str, str]:
     """Headers of somebody new with these roles; their clinic is made when it is missing."""
     gateway = app.state.gateway
     now = utc_now()
@@ -31,7 +36,7 @@ def login(app: FastAPI, roles: Iterable[Role], clinic_id: str = MAIN_CLINIC) -> 
                 display_name="Somebody",
                 clinic_id=clinic_id,
                 roles=[str(role) for role in roles],
-                password_hash=NO_PASSWORD,
+                password_hash=hash_password(password, CHEAP) if password else NO_PASSWORD,
                 created_at=now,
             )
         )

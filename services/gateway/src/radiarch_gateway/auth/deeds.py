@@ -24,6 +24,7 @@ class What(StrEnum):
 
     LOGGED_IN = "logged in"
     LOGIN_REFUSED = "login refused"
+    CODE_MISSING = "login refused: the password was right, the code missing"
     LOGGED_OUT = "logged out"
     LOGIN_REVOKED = "login revoked: a refresh token was used again"
     PASSWORD_CHANGED = "password changed"  # noqa: S105 - a deed's name
@@ -41,7 +42,7 @@ class What(StrEnum):
     KEY_REVOKED = "key revoked"
 
 
-_REFUSALS: Final = frozenset({What.LOGIN_REFUSED, What.LOGIN_REVOKED})
+_REFUSALS: Final = frozenset({What.LOGIN_REFUSED, What.CODE_MISSING, What.LOGIN_REVOKED})
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
+from radiarch_common.telemetry import get_logger
 from sqlmodel import Session, col, select, update
 
 from radiarch_gateway.audit.ledger import aside
@@ -13,6 +14,7 @@ from radiarch_gateway.auth.deeds import NOBODY, Deed, What, note
 from radiarch_gateway.auth.half import is_of, make_half, user_of_half
 from radiarch_gateway.auth.models import ClinicRow, SessionRow, UserRow
 from radiarch_gateway.auth.passwords import check_new_password, hash_in_vain, hash_password, is_password
+from radiarch_gateway.auth.seal import OtherKeyError, Seal
 from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.auth.sessions import OVER, Sessions, Tokens, end_logins
 from radiarch_gateway.auth.totp import step_of
@@ -30,6 +32,8 @@ WRONG: Final = "Username, password or code is wrong, or too many tries have lock
 WRONG_PASSWORD: Final = "This is not your password, or too many tries have locked the account for a while."  # noqa: S105
 WRONG_CODE: Final = "The code is wrong or was used before, or too many tries have locked the account for a while."
 MOST_DOUBLINGS: Final = 20
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Logins:
         if tried is None:
             raise UnauthorizedError(WRONG)
         if tried.user.totp_confirmed and code is None:
-            self._take_back(tried)
+            self._take_back(tried, What.CODE_MISSING)
             half = make_half(self._secret.key("half a login"), tried.user, utc_now())
             raise CodeNeededError("The account asks for a code of its authenticator app: send it as `totp_code`.", half)
         return self._finish(tried, code)
@@ -96,10 +100,10 @@ class Logins:
             raise CodeNeededError(WRONG_CODE, half) from error
 
     def _finish(self, tried: Try, code: str | None) -> Tokens:
-        key, now = self._sessions.access_key(), utc_now()
+        key, seal, now = self._sessions.access_key(), Seal(self._secret), utc_now()
         with self._database.writing() as session:
             user = _still(session, tried.user)
-            good = user is not None and (not user.totp_confirmed or _use_code(session, user, code or "", now))
+            good = user is not None and (not user.totp_confirmed or _use_code(session, user, code or "", seal, now))
             tokens = self._begin(session, user, key, now) if user is not None and good else None
             if tokens is None:
                 note(session, Deed(What.LOGIN_REFUSED, NOBODY, f"user:{tried.user.id}", tried.user.clinic_id))
@@ -209,7 +213,7 @@ class Logins:
         seconds = self._settings.lockout_first_s * 2**doublings
         return timedelta(seconds=min(seconds, self._settings.lockout_longest_s))
 
-    def _take_back(self, tried: Try) -> None:
+    def _take_back(self, tried: Try, noted: What | None = None) -> None:
         """The try was neither good nor bad: those before it still count."""
         with self._database.writing() as session:
             aside(session)
@@ -218,6 +222,8 @@ class Logins:
             if user.locked_until == tried.lock:
                 user.locked_until = tried.lock_before
             session.add(user)
+            if noted is not None:
+                note(session, Deed(noted, NOBODY, f"user:{user.id}", user.clinic_id))
 
 
 def _still(session: Session, seen: UserRow) -> UserRow | None:
@@ -242,9 +248,16 @@ def _good(user: UserRow) -> None:
     user.locked_until = None
 
 
-def _use_code(session: Session, user: UserRow, code: str, now: datetime) -> bool:
+def _use_code(session: Session, user: UserRow, code: str, seal: Seal, now: datetime) -> bool:
     """Whether a code is right and was never used; it is used then."""
-    step = step_of(user.totp_secret, code, now) if user.totp_secret else None
+    if user.totp_secret is None:
+        return False
+    try:
+        secret = seal.unsealed(user.totp_secret)
+    except OtherKeyError as error:
+        log.error("no code can be right", about=f"user:{user.id}", why=str(error))
+        return False
+    step = step_of(secret, code, now)
     return step is not None and use_step(session, user, step)
 
 

@@ -31,7 +31,8 @@ class UserRow(SQLModel, table=True):
     must_change_password
         The password was given by somebody else: it serves to set another, and for nothing more.
     totp_secret, totp_confirmed, totp_last_step
-        TOTP counts once it was confirmed; a step at or before the last one that was used is refused.
+        The secret sealed, see ``seal.py``. TOTP counts once it was confirmed; a step at or before the last one that
+        was used is refused.
     failed_logins, locked_until
         Since the last good one.
     """
@@ -45,7 +46,7 @@ class UserRow(SQLModel, table=True):
     roles: list[str] = Field(sa_column=Column(JSON, nullable=False))
     password_hash: str = Field(max_length=100)
     must_change_password: bool = False
-    totp_secret: str | None = Field(default=None, max_length=64)
+    totp_secret: str | None = Field(default=None, max_length=200)
     totp_confirmed: bool = False
     totp_last_step: int = Field(default=0, sa_type=BigInteger)
     failed_logins: int = 0

@@ -18,9 +18,9 @@ _GROUPS: Final = 4
 _GROUP: Final = 5
 
 
-def hash_password(password: str) -> str:
+def hash_password(password: str, cost: int = COST) -> str:
     """The bcrypt hash of the base64 of the password's SHA-256: bcrypt itself reads 72 bytes, and none after a NUL."""
-    return bcrypt.hashpw(_digest(password), bcrypt.gensalt(COST)).decode()
+    return bcrypt.hashpw(_digest(password), bcrypt.gensalt(cost)).decode()
 
 
 def is_password(password: str, hashed: str) -> bool:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from radiarch_gateway.auth.caller import Caller
 from radiarch_gateway.auth.guard import Self
 from radiarch_gateway.auth.models import UserRow
+from radiarch_gateway.auth.seal import Seal
 from radiarch_gateway.auth.second_factor import confirm, disable, set_up
 from radiarch_gateway.auth.sessions import Tokens
 from radiarch_gateway.auth.views import (
@@ -104,16 +105,18 @@ def change_password(gateway: GatewayDep, caller: Own, asked: PasswordChange) -> 
 @router.post("/totp/setup", summary="Begin with an app", responses=problems(409), dependencies=[Depends(_never_kept)])
 def set_up_totp(gateway: GatewayDep, caller: Own) -> TotpSetup:
     """A secret for an authenticator app. Codes are asked for once one was confirmed."""
+    seal = Seal(gateway.secret)
     with gateway.database.writing() as session:
-        secret, uri = set_up(session, caller.id.removeprefix(USER))
+        secret, uri = set_up(session, caller.id.removeprefix(USER), seal)
     return TotpSetup(secret=secret, uri=uri)
 
 
 @router.post("/totp/confirm", summary="Ask for codes from now on", status_code=204, responses=problems(409, 422))
 def confirm_totp(gateway: GatewayDep, caller: Own, asked: TotpCode) -> None:
     """Show that the app has the secret; each login needs a code from then on, and each code is good once."""
+    seal = Seal(gateway.secret)
     with gateway.database.writing() as session:
-        confirm(session, caller.id.removeprefix(USER), asked.code)
+        confirm(session, caller.id.removeprefix(USER), asked.code, seal)
 
 
 @router.post("/totp/disable", summary="Ask for no codes", status_code=204, responses=problems(422))

@@ -6,28 +6,33 @@ from sqlmodel import Session
 from radiarch_gateway.auth.deeds import Deed, What, note
 from radiarch_gateway.auth.login import use_step
 from radiarch_gateway.auth.models import UserRow
+from radiarch_gateway.auth.seal import OtherKeyError, Seal
 from radiarch_gateway.auth.totp import new_secret, otpauth_uri, step_of
 from radiarch_gateway.errors import ConflictError, FieldError, ForbiddenError, InvalidRequestError
 
 
-def set_up(session: Session, user_id: str) -> tuple[str, str]:
+def set_up(session: Session, user_id: str, seal: Seal) -> tuple[str, str]:
     """A new secret and its URI; it counts once it was confirmed. Raises ConflictError, ForbiddenError."""
     user = _account(session, user_id)
     if user.totp_confirmed:
         raise ConflictError("This account asks for codes already: `POST /auth/totp/disable` first.")
     secret = new_secret()
-    user.totp_secret = secret
+    user.totp_secret = seal.sealed(secret)
     user.totp_last_step = 0
     session.add(user)
     return secret, otpauth_uri(secret, user.username)
 
 
-def confirm(session: Session, user_id: str, code: str) -> None:
+def confirm(session: Session, user_id: str, code: str, seal: Seal) -> None:
     """Ask for codes from now on. Raises ConflictError, InvalidRequestError, ForbiddenError."""
     user = _account(session, user_id)
     if user.totp_secret is None or user.totp_confirmed:
         raise ConflictError("There is nothing to confirm: `POST /auth/totp/setup` first.")
-    step = step_of(user.totp_secret, code, utc_now())
+    try:
+        secret = seal.unsealed(user.totp_secret)
+    except OtherKeyError as error:
+        raise ConflictError("The app's secret cannot be read any more: `POST /auth/totp/setup` again.") from error
+    step = step_of(secret, code, utc_now())
     if step is None or not use_step(session, user, step):
         message = "This is not the code of now: look at the app, and at its clock."
         raise InvalidRequestError([FieldError(field="code", message=message)])

@@ -12,12 +12,12 @@ from sqlalchemy.exc import IntegrityError
 from radiarch_gateway.auth.models import SecretRow
 from radiarch_gateway.db import Database
 
-Purpose = Literal["access token", "signed url", "audit", "page", "half a login"]
+Purpose = Literal["access token", "signed url", "audit", "page", "half a login", "totp secret"]
 _NAME: Final = "server"
 
 
 class ServerSecret:
-    """Keys for signing: from ``RADIARCH_SECRET_KEY``, else from a secret made once and kept in the database."""
+    """Keys to sign and seal: from ``RADIARCH_SECRET_KEY``, else from a secret made once and kept in the database."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings

@@ -47,6 +47,7 @@ class Sessions:
     def __init__(self, settings: Settings, database: Database, secret: ServerSecret) -> None:
         self._access = timedelta(minutes=settings.access_token_min)
         self._refresh = timedelta(days=settings.refresh_token_days)
+        self._longest = timedelta(days=settings.login_longest_days)
         self._grace = timedelta(seconds=settings.refresh_grace_s)
         self._database = database
         self._secret = secret
@@ -59,7 +60,8 @@ class Sessions:
         over = select(SessionRow.id).where(SessionRow.user_id == user.id, SessionRow.expires_at <= now)
         session.exec(delete(RefreshTokenRow).where(col(RefreshTokenRow.session_id).in_(over)))
         session.exec(delete(SessionRow).where(col(SessionRow.user_id) == user.id, col(SessionRow.expires_at) <= now))
-        login = SessionRow(id=secrets.token_hex(16), user_id=user.id, created_at=now, expires_at=now + self._refresh)
+        expires_at = now + min(self._refresh, self._longest)
+        login = SessionRow(id=secrets.token_hex(16), user_id=user.id, created_at=now, expires_at=expires_at)
         session.add(login)
         session.flush()
         return self._give(session, login, user, key, now)
@@ -72,7 +74,8 @@ class Sessions:
         """New tokens for a refresh token. Raises UnauthorizedError.
 
         The first to use it is found by one UPDATE. Whoever uses it again within the grace (another tab, an answer
-        that was lost) gets tokens of the same login; whoever uses it later ends the login for everybody.
+        that was lost) gets tokens of the same login; whoever uses it later ends the login for everybody. However often
+        it is refreshed, a login has one end, after which its password must be said again.
         """
         key, now = self.access_key(), utc_now()
         digest = _sha256(token)
@@ -100,7 +103,7 @@ class Sessions:
         row = session.get(RefreshTokenRow, digest)
         login = session.get(SessionRow, row.session_id, with_for_update=True) if row else None
         user = session.get(UserRow, login.user_id) if login else None
-        if row is None or login is None or user is None or row.expires_at <= now or login.revoked_at:
+        if row is None or login is None or user is None or self._is_over(row, login, now):
             return OVER
         if not first and row.used_at is not None and now - row.used_at > self._grace:
             _revoke(session, login, "a refresh token was used again", now)
@@ -109,7 +112,7 @@ class Sessions:
         clinic = session.get(ClinicRow, user.clinic_id)
         if not user.active or clinic is None or not clinic.active:
             return OVER
-        login.expires_at = now + self._refresh
+        login.expires_at = min(now + self._refresh, login.created_at + self._longest)
         session.add(login)
         session.exec(
             delete(RefreshTokenRow).where(
@@ -117,6 +120,9 @@ class Sessions:
             )
         )
         return self._give(session, login, user, key, now)
+
+    def _is_over(self, row: RefreshTokenRow, login: SessionRow, now: datetime) -> bool:
+        return row.expires_at <= now or login.created_at + self._longest <= now or login.revoked_at is not None
 
     def _give(self, session: Session, login: SessionRow, user: UserRow, key: bytes, now: datetime) -> Tokens:
         refresh = secrets.token_urlsafe(32)

@@ -28,9 +28,16 @@ _INLINE: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 class SecurityHeaders:
-    """What ``secure`` adds, by what the answer is: HSTS over TLS only, another policy for the documentation."""
+    """What ``secure`` adds, by what the answer is: HSTS over TLS only, another policy for the documentation.
 
-    def __init__(self, app: ASGIApp, inline_scripts: Iterable[str]) -> None:
+    Parameters
+    ----------
+    tls_in_front
+        A proxy speaks HTTPS with every client, whatever reaches this server.
+    """
+
+    def __init__(self, app: ASGIApp, inline_scripts: Iterable[str], *, tls_in_front: bool) -> None:
+        self._tls_in_front = tls_in_front
         documentation = _documentation(inline_scripts)
         self._wrapped = {
             (tls, documents): SecureASGIMiddleware(
@@ -43,7 +50,8 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         documents = scope.get("path", "").startswith(DOCUMENTATION)
-        await self._wrapped[scope.get("scheme") == "https", documents](scope, receive, send)  # pyright: ignore[reportArgumentType]
+        tls = self._tls_in_front or scope.get("scheme") == "https"
+        await self._wrapped[tls, documents](scope, receive, send)  # pyright: ignore[reportArgumentType]
 
 
 def with_no_store(app: ASGIApp) -> ASGIApp:

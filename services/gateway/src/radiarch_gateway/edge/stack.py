@@ -52,7 +52,7 @@ def surround(app: FastAPI, settings: Settings, rates: Rates, public: Iterable[tu
             )
         if settings.authentication == "none":
             layers = LocalHosts(layers)
-        layers = SecurityHeaders(layers, scripts)
+        layers = SecurityHeaders(layers, scripts, tls_in_front=settings.tls_by_proxy)
         layers = Correlation(LegacyPaths(layers, prefix), prefix)
         if settings.trusted_proxies:
             proxied: Any = layers

@@ -58,7 +58,7 @@ class Hooks(BaseModel):
 
 
 @router.post(
-    "/orthanc/{pacs}", summary="Something came into a PACS", status_code=202, responses=problems(401, 413, 422, 503)
+    "/orthanc/{pacs}", summary="Something came into a PACS", status_code=202, responses=problems(401, 408, 422)
 )
 async def hint(
     gateway: GatewayDep,
