@@ -20,7 +20,7 @@ from radiarch_gateway.db import Database, alembic_config
 from radiarch_gateway.jobs.birth import first_message
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.mailbox import OutboxRow
-from radiarch_gateway.outbox import put_cancel, put_event, put_job
+from radiarch_gateway.outbox import put, put_cancel
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_testkit.databases import Databases
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
@@ -145,8 +145,8 @@ def test_what_waited_for_the_bus_goes_where_it_would_have_gone(database_url: str
         connection.commit()
     database.migrate()
     with database.writing() as session:
-        put_event(session, requested)
-        put_job(session, first_message(requested))
+        put(session, requested)
+        put(session, first_message(requested))
         put_cancel(session, "0123456789")
     with database.reading() as session:
         rows = session.exec(select(OutboxRow).order_by(col(OutboxRow.id))).all()

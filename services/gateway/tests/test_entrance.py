@@ -263,11 +263,11 @@ def test_what_goes_wrong_is_a_page_for_browsers_and_a_problem_for_programs(
         assert browser.get(path, headers={"Accept": "*/*"}).headers["Content-Type"] == "application/problem+json"
     assert browser.get("/api/v1/nothing").headers["Content-Type"] == "application/problem+json"
 
-    def down(*_: object) -> None:
+    async def down(*_: object) -> None:
         raise OperationalError("select", {}, Exception("down"))
 
     with monkeypatch.context() as patched:
-        patched.setattr(here.gateway.doorkeeper, "caller", down)
+        patched.setattr(here.gateway.doorkeeper, "find", down)
         away = browser.get("/")
     assert away.status_code == 503
     assert away.headers["Retry-After"]

@@ -26,7 +26,7 @@ from radiarch_gateway.jobs.models import JobRow, JobState, TombstoneRow
 from radiarch_gateway.jobs.rebuild import RebuildError, Told, rebuild, tell, write
 from radiarch_gateway.jobs.store import cancel, place, put_back, retry
 from radiarch_gateway.mailbox import InboxRow, OutboxRow, decision_id
-from radiarch_gateway.outbox import put_event, put_job
+from radiarch_gateway.outbox import put
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_gateway.rules.models import DecisionRow, RuleRow
 from radiarch_testkit.gateway import StageHand, until
@@ -79,8 +79,8 @@ class Live:
                 return
             event = requested(job_id, self.tick())
             begin(session, [event])
-            put_event(session, event)
-            put_job(session, first_message(event))
+            put(session, event)
+            put(session, first_message(event))
 
     def cancel(self, job_id: str) -> None:
         with suppress(MissingError, ConflictError), self.database.writing() as session:
@@ -106,7 +106,7 @@ class Live:
                 return
             event = Erased(job_id=job_id, run=1, stage="gateway", attempt=0, at=self.tick())
             forget(session, job_id, event.at)
-            put_event(session, event)
+            put(session, event)
 
     def relay(self, most: int) -> None:
         with self.database.writing() as session:

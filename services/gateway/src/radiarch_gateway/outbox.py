@@ -5,14 +5,24 @@ its message id, a cancel and a closing event say the same thing twice.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from radiarch_common.bus import BUS_ERRORS
 from radiarch_common.cancel import send_cancel
-from radiarch_common.messages import Event, ExportResult, ImportStudy, JobMessage, PlanCase, StageName, utc_now
+from radiarch_common.messages import (
+    Event,
+    EventMessage,
+    ExportResult,
+    ImportStudy,
+    JobMessage,
+    PlanCase,
+    StageName,
+    utc_now,
+)
 from radiarch_common.telemetry import get_logger
 from radiarch_common.topology import EVENTS, JOBS, event_subject, job_message_id, job_subject
+from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, delete, select
 
@@ -33,38 +43,44 @@ STAGE_OF: Final[dict[type[JobMessage], StageName]] = {
 log = get_logger(__name__)
 
 
-def put_job(session: Session, job: JobMessage) -> None:
-    """Have a stage's job published once this transaction is committed."""
-    stage = STAGE_OF[type(job)]
-    session.add(
-        OutboxRow(
-            errand=JOB_ERRANDS[stage],
-            job_id=job.job_id,
-            subject=job_subject(stage, job.job_id),
-            message_id=job_message_id(job, stage),
-            payload=job.model_dump_json(),
-            created_at=utc_now(),
-        )
-    )
+def put(session: Session, *said: JobMessage | Event) -> None:
+    """Have jobs published for their stages, and those who follow a job told what was decided here, in this order.
+
+    Once this transaction is committed; every gateway hears an event too, in its turn.
+    """
+    _put(session, [_event_values(one) if isinstance(one, EventMessage) else _job_values(one) for one in said])
 
 
 def put_cancel(session: Session, job_id: str) -> None:
     """Have every stage told that a job shall stop."""
-    session.add(OutboxRow(errand="cancel", job_id=job_id, payload="", created_at=utc_now()))
+    _put(session, [{"errand": "cancel", "job_id": job_id, "payload": "", "created_at": utc_now()}])
 
 
-def put_event(session: Session, event: Event) -> None:
-    """Have those who follow a job told what was decided here; every gateway hears it too, in its turn."""
-    session.add(
-        OutboxRow(
-            errand="event",
-            job_id=event.job_id,
-            subject=event_subject(event),
-            message_id=decision_id(event),
-            payload=event.model_dump_json(),
-            created_at=event.at,
-        )
-    )
+def _put(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    session.connection().execute(insert(OutboxRow), rows)
+
+
+def _job_values(job: JobMessage) -> dict[str, Any]:
+    stage = STAGE_OF[type(job)]
+    return {
+        "errand": JOB_ERRANDS[stage],
+        "job_id": job.job_id,
+        "subject": job_subject(stage, job.job_id),
+        "message_id": job_message_id(job, stage),
+        "payload": job.model_dump_json(),
+        "created_at": utc_now(),
+    }
+
+
+def _event_values(event: Event) -> dict[str, Any]:
+    return {
+        "errand": "event",
+        "job_id": event.job_id,
+        "subject": event_subject(event),
+        "message_id": decision_id(event),
+        "payload": event.model_dump_json(),
+        "created_at": event.at,
+    }
 
 
 def take_back_job(session: Session, job_id: str) -> bool:

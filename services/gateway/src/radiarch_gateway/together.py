@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 Ask = TypeVar("Ask")
@@ -37,34 +38,45 @@ class Together(Generic[Ask, Answer]):
         self._work = work
         self._alone = alone
         self._waiting: list[_Waiting[Ask, Answer]] = []
-        self._working: asyncio.Task[None] | None = None
+        self._apart: list[_Waiting[Ask, Answer]] = []
+        self._working = False
 
     async def do(self, ask: Ask) -> Answer:
         """The answer, once the work is done. Raises what it raises."""
         waiting = _Waiting[Ask, Answer](ask, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        if self._working is None:
-            # A context of its own: the work is nobody's in particular.
-            self._working = asyncio.create_task(self._until_done(), context=Context())
+        if not self._working:
+            self._begin()
         return await waiting.answer
 
-    async def _until_done(self) -> None:
-        while self._waiting:
+    def _begin(self) -> None:
+        if self._apart:
+            some = [self._apart.pop(0)]
+        else:
             some, self._waiting = self._waiting, []
-            await self._at_once(some)
-        self._working = None
+        self._working = bool(some)
+        if some:
+            asks = [one.ask for one in some]
+            work = asyncio.get_running_loop().run_in_executor(None, self._work, asks)
+            # In a context of its own: what follows is nobody's in particular.
+            work.add_done_callback(partial(self._end, some), context=Context())
 
-    async def _at_once(self, some: "list[_Waiting[Ask, Answer]]") -> None:
-        asks = [one.ask for one in some]
-        (found,) = await asyncio.gather(asyncio.to_thread(self._work, asks), return_exceptions=True)
-        if isinstance(found, self._alone) and len(some) > 1:
-            for one in some:
-                await self._at_once([one])
-            return
-        for number, one in enumerate(some):
-            if one.answer.done():  # whoever asked has gone
-                continue
-            if isinstance(found, BaseException):
-                one.answer.set_exception(found)
-            else:
-                one.answer.set_result(found[number])
+    def _end(self, some: "list[_Waiting[Ask, Answer]]", work: "asyncio.Future[Sequence[Answer]]") -> None:
+        failure = None if work.cancelled() else work.exception()
+        if isinstance(failure, self._alone) and len(some) > 1:
+            self._apart += some
+        else:
+            for number, one in enumerate(some):
+                _answer(one, work, number)
+        self._begin()
+
+
+def _answer(one: _Waiting[Ask, Answer], work: "asyncio.Future[Sequence[Answer]]", number: int) -> None:
+    if one.answer.done():  # whoever asked has gone
+        return
+    if work.cancelled():
+        one.answer.cancel()
+    elif (failure := work.exception()) is not None:
+        one.answer.set_exception(failure)
+    else:
+        one.answer.set_result(work.result()[number])

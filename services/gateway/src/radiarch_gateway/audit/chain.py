@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from radiarch_common.errors import RadiarchError
 
@@ -38,15 +38,17 @@ class BrokenChainError(RadiarchError):
         self.why = why
 
 
-def canonical(row: AuditRow) -> str:
-    """Everything in an entry but its own hash, as JSON that is the same on every database."""
-    content = row.model_dump(exclude={"hash", "at"}) | {"at": row.at.astimezone(UTC).isoformat(timespec="microseconds")}
+def canonical(entry: Mapping[str, Any]) -> str:
+    """Everything in an entry but its own hash, by column, as JSON that is the same on every database."""
+    at: datetime = entry["at"]
+    content = {name: value for name, value in entry.items() if name != "hash"}
+    content["at"] = at.astimezone(UTC).isoformat(timespec="microseconds")
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def seal(row: AuditRow) -> str:
+def seal(entry: Mapping[str, Any]) -> str:
     """The hash of an entry; ``previous_hash`` is part of its content."""
-    return hashlib.sha256(canonical(row).encode()).hexdigest()
+    return hashlib.sha256(canonical(entry).encode()).hexdigest()
 
 
 def walk(rows: Iterable[AuditRow], known: Head | None = None) -> Head:
@@ -71,7 +73,7 @@ def walk(rows: Iterable[AuditRow], known: Head | None = None) -> Head:
             raise BrokenChainError(head.sequence + 1, "missing.")
         if row.previous_hash != head.hash:
             raise BrokenChainError(row.sequence, "does not follow the entry before.")
-        if row.hash != seal(row):
+        if row.hash != seal(row.model_dump()):
             raise BrokenChainError(row.sequence, "changed since it was written.")
         head = Head(row.sequence, row.hash)
         if known is not None and known.sequence == head.sequence and known.hash != head.hash:

@@ -4,10 +4,10 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from radiarch_common.messages import utc_now
-from sqlalchemy import event, text
+from sqlalchemy import event, insert, text
 from sqlmodel import Session, col, select
 
 from radiarch_gateway.artifacts.models import ArtifactRow
@@ -75,28 +75,29 @@ class Audit:
         if self._database.kind == "postgresql":
             session.connection().execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         head = _head(session)
+        entries: list[dict[str, Any]] = []
         for act, status in noted:
-            row = self._row(session, act, status, head)
-            session.add(row)
-            head = Head(row.sequence, row.hash)
+            entry = self._entry(session, act, status, head)
+            entries.append(entry)
+            head = Head(entry["sequence"], entry["hash"])
+        session.connection().execute(insert(AuditRow), entries)
 
-    def _row(self, session: Session, act: Act, status: int | None, head: Head) -> AuditRow:
+    def _entry(self, session: Session, act: Act, status: int | None, head: Head) -> dict[str, Any]:
         study = act.study_instance_uid or _study_of(session, act)
-        row = AuditRow(
-            sequence=head.sequence + 1,
-            at=utc_now(),
-            actor=act.actor,
-            clinic_id=act.clinic_id,
-            action=act.action,
-            operation=act.operation,
-            outcome=outcome_of(status),
-            status=status,
-            study=self.hashed(study) if study else None,
-            entities=[{"kind": kind, "hash": self.hashed(name)} for kind, name in sorted(act.names.items())],
-            previous_hash=head.hash,
-        )
-        row.hash = seal(row)
-        return row
+        entry = {
+            "sequence": head.sequence + 1,
+            "at": utc_now(),
+            "actor": act.actor,
+            "clinic_id": act.clinic_id,
+            "action": act.action,
+            "operation": act.operation,
+            "outcome": outcome_of(status),
+            "status": status,
+            "study": self.hashed(study) if study else None,
+            "entities": [{"kind": kind, "hash": self.hashed(name)} for kind, name in sorted(act.names.items())],
+            "previous_hash": head.hash,
+        }
+        return {**entry, "hash": seal(entry)}
 
 
 def note(session: Session, act: Act, status: int | None = None) -> None:

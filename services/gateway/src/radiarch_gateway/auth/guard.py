@@ -70,7 +70,7 @@ async def _caller(
     found = getattr(request.state, "caller", None)
     if not isinstance(found, Caller):
         try:
-            found = await run_in_threadpool(_enter, gateway, request, _credential(request, bearer))
+            found = await _enter(gateway, request, _credential(request, bearer))
         except UnauthorizedError:
             await gateway.rates.count(request.scope, "address", REFUSED, neighbourhood(client_address(request.scope)))
             raise
@@ -103,7 +103,7 @@ def _query_of(dependant: Dependant) -> Iterator[str]:
         yield from _query_of(inner)
 
 
-def _enter(gateway: Gateway, request: Request, credential: str | None) -> Caller:
+async def _enter(gateway: Gateway, request: Request, credential: str | None) -> Caller:
     """Find out who asks, and have it known what they do and to what."""
     act = current() or Act()
     ids = {name: str(value) for name, value in request.path_params.items()}
@@ -111,14 +111,14 @@ def _enter(gateway: Gateway, request: Request, credential: str | None) -> Caller
     act.action = action_of(request.method, of_something=bool(ids))
     act.about({name: request.query_params[name] for name in _queried(request) & set(request.query_params)} | ids)
     try:
-        found = gateway.doorkeeper.caller(credential)
+        found = await gateway.doorkeeper.find(credential)
     except (UnauthorizedError, ForbiddenError) as error:
         if error.who is not None:
             act.actor, act.operation = error.who, operation
         raise
     act.actor, act.clinic_id, act.operation = found.id, found.clinic_id, operation
     if ids and act.action != "R":
-        gateway.audit.find_study(act)
+        await run_in_threadpool(gateway.audit.find_study, act)
     return found
 
 

@@ -14,13 +14,13 @@ from sqlmodel import Session
 from radiarch_gateway.jobs.models import JobFold, JobRow, JobState
 from radiarch_gateway.jobs.state import advance
 from radiarch_gateway.mailbox import decision_id
-from radiarch_gateway.outbox import put_event
+from radiarch_gateway.outbox import put
 
 
 def decide(session: Session, job: JobRow, event: Event) -> None:
     """Move a job by a decision now, and have it told."""
     put_on_top(job, [*job.ahead, {"id": decision_id(event), "event": event.model_dump(mode="json")}])
-    put_event(session, event)
+    put(session, event)
     session.add(job)
 
 

@@ -1,7 +1,8 @@
 """A plan and its job as they begin: out of the event that says that the plan was taken, and nothing besides."""
 
-from typing import Final
+from typing import Any, Final
 
+from pydantic_core import PydanticUndefined
 from radiarch_common.messages import ExportResult, ImportStudy, JobMessage, PlanCase, Requested, StageName
 from radiarch_common.plans import ResolvedPlan
 
@@ -9,39 +10,53 @@ from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.plans.models import PlanRow
 
 WAITING: Final = "Accepted; waiting for the message bus."
+_UNBORN: Final = {
+    name: field.get_default() for name, field in JobRow.model_fields.items() if field.default is not PydanticUndefined
+}
+"""What every job begins with."""
+
+
+def plan_values(event: Requested) -> dict[str, Any]:
+    """The columns of the plan that was taken."""
+    return {
+        "id": event.job_id,
+        "created_at": event.at,
+        "clinic_id": event.clinic_id,
+        "asked_by": event.asked_by,
+        "study_instance_uid": event.study_instance_uid,
+        "segmentation_uid": event.segmentation_uid,
+        "pacs": event.pacs,
+        "workflow": event.resolved.workflow.id,
+        "requested": event.requested,
+        "resolved": event.resolved.model_dump(mode="json"),
+        "idempotency_key": event.idempotency_key,
+        "body_sha256": event.body_sha256,
+    }
 
 
 def plan_of(event: Requested) -> PlanRow:
     """The plan that was taken."""
-    return PlanRow(
-        id=event.job_id,
-        created_at=event.at,
-        clinic_id=event.clinic_id,
-        asked_by=event.asked_by,
-        study_instance_uid=event.study_instance_uid,
-        segmentation_uid=event.segmentation_uid,
-        pacs=event.pacs,
-        workflow=event.resolved.workflow.id,
-        requested=event.requested,
-        resolved=event.resolved.model_dump(mode="json"),
-        idempotency_key=event.idempotency_key,
-        body_sha256=event.body_sha256,
-    )
+    return PlanRow(**plan_values(event))
+
+
+def job_values(event: Requested) -> dict[str, Any]:
+    """The columns of its job, before the bus has heard of it."""
+    return {
+        **_UNBORN,
+        "id": event.job_id,
+        "created_at": event.at,
+        "updated_at": event.at,
+        "deadline": event.deadline,
+        "message": WAITING,
+        "timings": {},
+        "log": [],
+        "ahead": [],
+    }
 
 
 def job_of(event: Requested) -> JobRow:
     """Its job, before the bus has heard of it."""
-    return JobRow(
-        id=event.job_id,
-        created_at=event.at,
-        updated_at=event.at,
-        deadline=event.deadline,
-        message=WAITING,
-        # As the model has them by default, which is slow to find out for each row anew.
-        timings={},
-        log=[],
-        ahead=[],
-    )
+    return JobRow(**job_values(event))
 
 
 def first_message(event: Requested) -> ImportStudy:

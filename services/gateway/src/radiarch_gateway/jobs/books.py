@@ -6,13 +6,14 @@ from enum import Enum
 from typing import Protocol
 
 from radiarch_common.messages import Artifact, Erased, Event, Finished, Requested, utc_now
+from sqlalchemy import insert
 from sqlmodel import Session, col, delete, select
 
 from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.artifacts.store import add_artifacts
 from radiarch_gateway.auth.models import ClinicRow
 from radiarch_gateway.jobs.ahead import hear
-from radiarch_gateway.jobs.birth import job_of, plan_of
+from radiarch_gateway.jobs.birth import job_values, plan_values
 from radiarch_gateway.jobs.models import JobRow, TombstoneRow
 from radiarch_gateway.mailbox import InboxRow, OutboxRow
 from radiarch_gateway.plans.models import PlanRow
@@ -110,8 +111,8 @@ class SessionBooks:
     def begin(self, event: Requested) -> JobRow:
         """See ``Books.begin``; a clinic that the database has lost comes back under its id."""
         clinic_of(self._session, event)
-        (job,) = begin(self._session, [event])
-        self._jobs[job.id] = job
+        begin(self._session, [event])
+        job = self._jobs[event.job_id] = self._session.get_one(JobRow, event.job_id)
         return job
 
     def leave(self, job_id: str, artifacts: tuple[Artifact, ...]) -> None:
@@ -130,14 +131,12 @@ class SessionBooks:
         return self._erased[job_id]
 
 
-def begin(session: Session, events: Sequence[Requested]) -> list[JobRow]:
+def begin(session: Session, events: Sequence[Requested]) -> None:
     """Enter plans and their jobs."""
-    session.add_all(plan_of(event) for event in events)
     session.flush()
-    jobs = [job_of(event) for event in events]
-    session.add_all(jobs)
-    session.flush()
-    return jobs
+    connection = session.connection()
+    connection.execute(insert(PlanRow), [plan_values(event) for event in events])
+    connection.execute(insert(JobRow), [job_values(event) for event in events])
 
 
 def clinic_of(session: Session, event: Requested) -> None:

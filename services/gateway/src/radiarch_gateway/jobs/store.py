@@ -13,7 +13,7 @@ from radiarch_gateway.jobs.ahead import decide
 from radiarch_gateway.jobs.birth import message_for
 from radiarch_gateway.jobs.filters import Filters, Page, conditions
 from radiarch_gateway.jobs.models import JobRow, JobState
-from radiarch_gateway.outbox import put_cancel, put_job, take_back_job
+from radiarch_gateway.outbox import put, put_cancel, take_back_job
 from radiarch_gateway.plans.models import PlanRow
 
 
@@ -111,7 +111,7 @@ def put_back(
         asked_by=asked_by,
     )
     decide(session, row, event)
-    put_job(session, message_for(plan, row, queue))
+    put(session, message_for(plan, row, queue))
 
 
 def place(row: JobRow) -> dict[str, Any]:

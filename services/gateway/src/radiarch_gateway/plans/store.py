@@ -24,7 +24,7 @@ from radiarch_gateway.jobs.books import begin
 from radiarch_gateway.jobs.filters import Filters, Page, conditions
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.jobs.views import job_summary, job_view
-from radiarch_gateway.outbox import put_event, put_job
+from radiarch_gateway.outbox import put
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_gateway.plans.outcome import read_outcome
 from radiarch_gateway.plans.request import PlanRequest
@@ -102,9 +102,7 @@ def stored(session: Session, orders: Sequence[Order], settings: Settings) -> lis
     lives = timedelta(hours=settings.job_deadline_h)
     events = [_requested(order, utc_now(), lives) for order in orders]
     begin(session, events)
-    for event in events:
-        put_event(session, event)
-        put_job(session, first_message(event))
+    put(session, *(said for event in events for said in (event, first_message(event))))
     return [_accepted(event.job_id, event.at, event.deadline, event.resolved) for event in events]
 
 
