@@ -143,9 +143,11 @@ def test_a_key_opens_its_scopes_until_it_ends(here: Desk, boss: dict[str, str]) 
         ("scopes", ["rules:sign"]),
         ("scopes", []),
         ("expires_at", None),
-        ("expires_at", (datetime.now(UTC) - timedelta(seconds=1)).isoformat()),
-        ("expires_at", (datetime.now(UTC) + LONGEST + timedelta(days=1)).isoformat()),
-        ("expires_at", (datetime.now(UTC) + timedelta(days=1)).replace(tzinfo=None).isoformat()),
+        pytest.param("expires_at", (datetime.now(UTC) - timedelta(seconds=1)).isoformat(), id="past"),
+        pytest.param("expires_at", (datetime.now(UTC) + LONGEST + timedelta(days=1)).isoformat(), id="too far"),
+        pytest.param(
+            "expires_at", (datetime.now(UTC) + timedelta(days=1)).replace(tzinfo=None).isoformat(), id="no zone"
+        ),
         ("clinic_id", "nowhere"),
         ("name", "a\0b"),
     ],
