@@ -9,7 +9,7 @@ import socket
 import sys
 
 from radiarch_common.bus import BUS_ERRORS, Bus, connect
-from radiarch_common.settings import Settings
+from radiarch_common.settings import Settings, settings_or_exit
 from radiarch_common.topology import WORKERS
 
 PATIENCE_S = 5.0
@@ -40,7 +40,7 @@ async def is_alive(stage: str, settings: Settings) -> bool:
 def main() -> int:
     """0: alive. 1: not, or the bus cannot be asked."""
     try:
-        return 0 if asyncio.run(is_alive(sys.argv[1], Settings())) else 1
+        return 0 if asyncio.run(is_alive(sys.argv[1], settings_or_exit())) else 1
     except BUS_ERRORS as error:
         sys.stderr.write(f"bus: {error}\n")
         return 1

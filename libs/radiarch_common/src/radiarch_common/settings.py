@@ -1,23 +1,31 @@
 """Settings from the environment (``RADIARCH_*``), the same for every service."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, Field, SecretStr, StringConstraints
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, StringConstraints, Tag, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")]
 """Scheme, host and port, as a browser writes them; no wildcard."""
 
 
-class FolderPacsSettings(BaseModel):
+class _Part(BaseModel):
+    """Some settings of one thing: a name that is misspelt is not passed over."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class FolderPacsSettings(_Part):
     """A PACS that is a folder of DICOM files."""
 
     kind: Literal["folder"] = "folder"
     folder: Path
 
 
-class WebPacsSettings(BaseModel):
+class WebPacsSettings(_Part):
     """A PACS that speaks DICOMweb.
 
     Attributes
@@ -52,7 +60,21 @@ class WebPacsSettings(BaseModel):
     quiet_s: float = Field(default=10.0, ge=0)
 
 
-class S3Settings(BaseModel):
+def _kind_of_pacs(said: object) -> str:
+    """Which of them is meant, so that a mistake is told once, and not of each."""
+    if not isinstance(said, dict):
+        return str(getattr(said, "kind", "dicomweb"))
+    known = cast("dict[str, object]", said)
+    return str(known.get("kind", "folder" if "folder" in known else "dicomweb"))
+
+
+PacsSettings = Annotated[
+    Annotated[FolderPacsSettings, Tag("folder")] | Annotated[WebPacsSettings, Tag("dicomweb")],
+    Discriminator(_kind_of_pacs),
+]
+
+
+class S3Settings(_Part):
     """An S3 server, such as MinIO. ``endpoint`` is ``host:port``."""
 
     endpoint: str
@@ -65,7 +87,7 @@ class S3Settings(BaseModel):
 RoleName = Literal["clinician", "radiographer", "radiologist", "physicist", "admin"]
 
 
-class OidcSettings(BaseModel):
+class OidcSettings(_Part):
     """An issuer of OIDC tokens, such as a realm of Keycloak.
 
     Attributes
@@ -181,7 +203,7 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///radiarch-data/radiarch.db"
     objects_folder: Path = Path("radiarch-data/objects")
     s3: S3Settings | None = None
-    pacs: dict[str, FolderPacsSettings | WebPacsSettings] = Field(default_factory=dict)
+    pacs: dict[str, PacsSettings] = Field(default_factory=dict)
     default_pacs: str = "main"
     ack_wait_s: float = Field(default=60.0, ge=1.0)
     retry_first_s: float = Field(default=2.0, gt=0)
@@ -227,3 +249,21 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_048_576, ge=1024)
     slow_client_s: float = Field(default=20.0, gt=0)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+def settings_or_exit() -> Settings:
+    """The settings of this process. Where they cannot be used it says which, and ends with status 2."""
+    try:
+        return Settings()
+    except SettingsError as error:
+        why = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
+    except ValidationError as error:
+        why = "\n".join(f"  {_variable(wrong['loc'])}: {wrong['msg']}" for wrong in error.errors())
+    sys.stderr.write(f"These settings cannot be used (docs/operators.md lists them):\n{why}\n")
+    sys.exit(2)
+
+
+def _variable(place: Sequence[int | str]) -> str:
+    """What a field is set by: variables are named, entries of JSON follow with dots."""
+    first, *rest = (str(step) for step in place)
+    return ".".join([f"RADIARCH_{first.upper()}", *rest])

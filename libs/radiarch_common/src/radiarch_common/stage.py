@@ -39,7 +39,7 @@ from radiarch_common.objects import open_objects
 from radiarch_common.pacs import open_pacs
 from radiarch_common.pulse import Pulse
 from radiarch_common.run import Run
-from radiarch_common.settings import Settings
+from radiarch_common.settings import Settings, settings_or_exit
 from radiarch_common.stage_plan import Neighbours, Outcome, StagePlan
 from radiarch_common.telemetry import configure_logging, get_logger
 from radiarch_common.topology import JOBS, VERBS, stage_consumer
@@ -92,7 +92,7 @@ class Stage(Generic[J]):
 
     def main(self) -> None:
         """Run a worker until SIGTERM or SIGINT; the running job is given back at once."""
-        settings = Settings()
+        settings = settings_or_exit()
         configure_logging(self.name, settings.log_level)
         status = asyncio.run(Worker(self.plan, settings, self._at_start).run())
         # A thread that did not notice the stop must not keep the process: its job has been given back.

@@ -31,7 +31,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from radiarch_common.errors import RadiarchError
 from radiarch_common.messages import Event, JobMessage, StageName
-from radiarch_common.settings import Settings
+from radiarch_common.settings import Settings, settings_or_exit
 
 DAY_S = 86400.0
 OLDEST_SERVER = (2, 12)
@@ -169,7 +169,7 @@ async def _bucket(js: JetStreamContext, name: str, ttl_s: float, settings: Setti
 async def _main() -> None:
     from radiarch_common.bus import connect  # noqa: PLC0415 - bus imports this module
 
-    settings = Settings()
+    settings = settings_or_exit()
     client = await connect(settings, "topology")
     try:
         await bootstrap(client, settings)

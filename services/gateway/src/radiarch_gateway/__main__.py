@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from radiarch_common.errors import RefusedError
 from radiarch_common.loopback import is_loopback
-from radiarch_common.settings import Settings
+from radiarch_common.settings import Settings, settings_or_exit
 from radiarch_common.telemetry import configure_logging, get_logger
 
 from radiarch_gateway.app import create_app
@@ -94,7 +94,7 @@ def _already_ending(_: int, __: object) -> None:
 
 def main() -> None:
     """Run with settings from the environment."""
-    settings = Settings()
+    settings = settings_or_exit()
     configure_logging("gateway", settings.log_level)
     try:
         check_host(settings)

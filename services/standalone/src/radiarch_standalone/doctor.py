@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from radiarch_common.settings import Settings
+from radiarch_common.settings import Settings, settings_or_exit
 
 from radiarch_standalone.embedded_nats import EmbeddedNatsError, find_nats_server
 
@@ -39,8 +39,8 @@ def examine() -> list[Finding]:
         _broker(),
         *_engine(),
         _openmp(),
-        _catalogue(Settings().catalogue_folder),
-        *_for_real_use(Settings()),
+        _catalogue(settings_or_exit().catalogue_folder),
+        *_for_real_use(settings_or_exit()),
         _dicom_checker(),
     ]
 
@@ -86,7 +86,7 @@ def _engine() -> list[Finding]:
     from radiarch_planner.engines.selftest import kept_at, read_kept  # noqa: PLC0415
     from radiarch_planner.engines.wheel import mcsquare_folder  # noqa: PLC0415
 
-    cpu, settings = Cpu.here(), Settings()
+    cpu, settings = Cpu.here(), settings_or_exit()
     binary = settings.mcsquare_binary or mcsquare_folder() / build_name(cpu)
     if not binary.is_file():
         advice = "Run `uv sync`, or see RADIARCH_MCSQUARE_BINARY."

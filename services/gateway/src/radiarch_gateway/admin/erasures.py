@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from radiarch_common.pacs import open_pacs
-from radiarch_common.settings import Settings
+from radiarch_common.settings import settings_or_exit
 
 from radiarch_gateway.admin.place import opened
 from radiarch_gateway.auth.caller import MAIN_CLINIC
@@ -46,7 +46,7 @@ def erase(
         raise typer.BadParameter("; ".join(e["msg"] for e in error.errors(include_input=False))) from None
     with opened() as database:
         if request.pacs:
-            archives = open_pacs(Settings())
+            archives = open_pacs(settings_or_exit())
             refuse_what_cannot_be_removed({name: archive.can_remove for name, archive in archives.items()})
         with database.writing() as session:
             view = erasure_view(ask(session, clinic, COMMAND_LINE, request))

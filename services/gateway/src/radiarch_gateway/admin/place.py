@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 from radiarch_common.errors import RadiarchError, RefusedError
-from radiarch_common.settings import Settings
+from radiarch_common.settings import settings_or_exit
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from radiarch_gateway.audit.ledger import Audit
@@ -39,7 +39,7 @@ def opened(*, new: bool = False) -> Generator[Database]:
         database = Database(url)
         try:
             database.migrate()
-            Audit(database, ServerSecret(Settings(), database)).prepare()
+            Audit(database, ServerSecret(settings_or_exit(), database)).prepare()
             yield database
         finally:
             database.close()
@@ -52,7 +52,7 @@ def opened(*, new: bool = False) -> Generator[Database]:
 
 
 def _url(*, new: bool) -> str:
-    url = f"{_SQLITE}{_Place.data / DATABASE_FILE}" if _Place.data else Settings().database_url
+    url = f"{_SQLITE}{_Place.data / DATABASE_FILE}" if _Place.data else settings_or_exit().database_url
     file = url.removeprefix(_SQLITE)
     if not new and url.startswith(_SQLITE) and not Path(file).is_file():
         raise RefusedError(

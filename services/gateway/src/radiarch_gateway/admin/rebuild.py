@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from radiarch_common.bus import BUS_ERRORS
 from radiarch_common.errors import UnavailableError
-from radiarch_common.settings import Settings
+from radiarch_common.settings import settings_or_exit
 
 from radiarch_gateway.admin.place import opened
 from radiarch_gateway.jobs.rebuild import rebuild
@@ -28,7 +28,7 @@ def rebuild_state(
     """
     with opened(new=True) as database:
         try:
-            jobs = rebuild(database, Settings(), replace=replace)
+            jobs = rebuild(database, settings_or_exit(), replace=replace)
         except BUS_ERRORS as error:
             raise UnavailableError("message bus", str(error)) from error
     typer.echo(f"{jobs} jobs were told again from the event stream.")
