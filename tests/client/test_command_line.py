@@ -50,7 +50,7 @@ def test_a_plan_is_asked_for_listed_and_cancelled(gateway: str, monkeypatch: pyt
     assert [beam["gantry_angle_deg"] for beam in plan["resolved"]["spec"]["beams"]] == [45]
     listed = json.loads(run("jobs --json --limit 5").stdout)
     assert plan["id"] in [job["id"] for job in listed]
-    assert plan["id"] in run("jobs").stdout.replace("\n", "")
+    assert plan["id"] in run("jobs").stdout
     assert json.loads(run("jobs --json --state succeeded").stdout) == []
     waiting = run(f"get {plan['id']}")
     assert (waiting.exit_code, "queued" in waiting.stderr) == (FAILED, True)

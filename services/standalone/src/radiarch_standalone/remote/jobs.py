@@ -85,7 +85,8 @@ def jobs_table(found: Sequence[JobSummary]) -> Table:
     """A row for each job; progress is of the whole job."""
     table = Table()
     for name in ("job", "asked for", "state", "stage", "%", "message"):
-        table.add_column(name, justify="right" if name == "%" else "left", overflow="fold")
+        # An id is copied: it stays in one piece, however narrow the terminal is.
+        table.add_column(name, justify="right" if name == "%" else "left", overflow="fold", no_wrap=name == "job")
     for job in found:
         colour = COLOURS.get(job.state, "default")
         table.add_row(
