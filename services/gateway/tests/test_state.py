@@ -31,14 +31,6 @@ COURSE = (
     _event("started", "exporter", 1, 21),
     _event("finished", "exporter", 1, 25),
 )
-ARTIFACT = {
-    "name": "RTDOSE.dcm",
-    "kind": "RTDOSE",
-    "media_type": "application/dicom",
-    "key": "artifacts/x",
-    "sha256": "a" * 64,
-    "size_bytes": 3_000_000_000,
-}
 
 
 def _job() -> JobRow:
