@@ -18,7 +18,7 @@ from radiarch_common.errors import RadiarchError
 from radiarch_common.messages import EVENT, Event, utc_now
 from radiarch_common.telemetry import get_logger
 from radiarch_common.topology import EVENTS
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 from sqlmodel import col, delete
 
 from radiarch_gateway.bus import Link
@@ -68,16 +68,18 @@ class Aggregator:
     async def run(self) -> None:
         """Count until cancelled."""
         await self._forget_old()
+        overtaken = False
         while True:
             try:
-                bus = await self._link.bus()
-                await self._count_from(bus)
+                if overtaken:
+                    await self._stand_by()
+                await self._count_from(await self._link.bus())
             except OvertakenError:
-                await self._stand_by()
+                overtaken = True
             except BUS_ERRORS as error:
                 log.warning("events are not to be had; trying again", error=str(error) or type(error).__name__)
                 await asyncio.sleep(AGAIN_S)
-            except (OperationalError, InterfaceError) as error:
+            except SQLAlchemyError as error:
                 log.warning("events wait for the database", error=type(error).__name__)
                 await asyncio.sleep(AGAIN_S)
 
@@ -108,9 +110,9 @@ class Aggregator:
         for tries in range(1, TRIES + 1):
             try:
                 return await self._count_and_erase(bus, at, heard, made_at)
-            except (OperationalError, InterfaceError):
-                raise
-            except SQLAlchemyError as error:
+            except (StatementError, OverflowError) as error:
+                if not _is_for_what_was_said(error):
+                    raise
                 if len(heard) > 1:
                     break
                 # A race with another writer passes; data that the database cannot hold do not.
@@ -170,7 +172,7 @@ class Aggregator:
             await asyncio.sleep(LOOK_S)
             stream = await stream_now(await self._link.bus())
             now = await asyncio.to_thread(self._place)
-            if now == before and (now is None or now.sequence < stream.last):
+            if now == before and now != Place(stream.made_at, stream.last):
                 log.info("nobody else counts the events")
                 return
             before = now
@@ -190,6 +192,14 @@ def _done(heard: Sequence[Heard], counted: Sequence[Counted]) -> int:
     """How far events are counted: up to the first that is still to be erased."""
     late = (one.sequence - 1 for one, what in zip(heard, counted, strict=True) if what is Counted.ERASED)
     return next(late, heard[-1].sequence)
+
+
+def _is_for_what_was_said(error: StatementError | OverflowError) -> bool:
+    """Whether it is an event that the database refuses; else the database is not to be had, which passes.
+
+    Numbers that are too large are refused by SQLite's driver before it asks, and in a word of Python's own.
+    """
+    return isinstance(error, DataError | IntegrityError | OverflowError) or type(error) is StatementError
 
 
 def _count(books: SessionBooks, one: Heard) -> Counted:

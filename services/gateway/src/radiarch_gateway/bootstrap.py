@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import Depends, Request
 from radiarch_common.objects import ObjectStore, open_objects
 from radiarch_common.pacs import open_pacs
 from radiarch_common.settings import Settings, WebPacsSettings
 from radiarch_common.telemetry import get_logger
-from sqlalchemy.exc import OperationalError
 
 from radiarch_gateway.accounts.first_admin import first_admin
 from radiarch_gateway.aggregate import Aggregator
@@ -26,7 +27,7 @@ from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.auth.sessions import Sessions
 from radiarch_gateway.auth.standing import Standing
 from radiarch_gateway.bus import Link
-from radiarch_gateway.db import Database
+from radiarch_gateway.db import AWAY, BACKGROUND_THREADS, REQUEST_THREADS, Database
 from radiarch_gateway.edge.rates import Rates
 from radiarch_gateway.erasures.eraser import Eraser
 from radiarch_gateway.hooks.orthanc import Orthanc
@@ -84,6 +85,9 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Migrate the database, and work in the background while the block lasts."""
+        current_default_thread_limiter().total_tokens = REQUEST_THREADS
+        background = ThreadPoolExecutor(BACKGROUND_THREADS, "background")
+        asyncio.get_running_loop().set_default_executor(background)
         await self._migrate()
         tasks = [
             self._start("link", self.link.keep()),
@@ -113,8 +117,8 @@ class Gateway:
                 await asyncio.to_thread(self.audit.prepare)
                 await asyncio.to_thread(seal_all, self.database, self.secret)
                 await asyncio.to_thread(first_admin, self.settings, self.database)
-            except OperationalError as error:
-                log.warning("waiting for the database", error=type(error.orig).__name__)
+            except AWAY as error:
+                log.warning("waiting for the database", error=type(error).__name__)
                 await asyncio.sleep(DATABASE_AGAIN_S)
             else:
                 return

@@ -11,20 +11,25 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
-from sqlalchemy.exc import DisconnectionError, IntegrityError, OperationalError
+from sqlalchemy.exc import DisconnectionError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, SQLModel
 
-CONNECTIONS = 20
-"""Kept open; as many threads work for requests at once, and more wait for one another than for a connection."""
+REQUEST_THREADS = 20
+BACKGROUND_THREADS = 10
+"""All together no more than there are connections: they wait for one another, and not for a connection."""
 BUSY_TIMEOUT_MS = 30_000
 SCRUB_WAIT_MS = 10_000
 WRITES = "radiarch_writes"
+_POOL: Final = {"pool_size": REQUEST_THREADS, "max_overflow": BACKGROUND_THREADS}
+AWAY: Final = (OperationalError, InterfaceError, NoConnectionError)
+"""The database cannot be used now; later it can."""
 REST_S = 1.0
 """A connection that was not used for so long is tried before it is used again."""
 _USED = "radiarch_used"
@@ -174,7 +179,7 @@ def _engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         engine = create_engine(
-            parsed.set(drivername="postgresql+psycopg"), pool_size=CONNECTIONS, connect_args={"connect_timeout": 5}
+            parsed.set(drivername="postgresql+psycopg"), **_POOL, connect_args={"connect_timeout": 5}
         )
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", partial(_ping_after_a_rest, engine.dialect))
@@ -183,7 +188,7 @@ def _engine(url: str) -> Engine:
         raise ValueError(f"database_url must begin with sqlite:/// or postgresql://, not {parsed.drivername}://")
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, pool_size=CONNECTIONS) if parsed.database else create_engine(parsed)
+    engine = create_engine(parsed, **_POOL) if parsed.database else create_engine(parsed)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -19,7 +19,7 @@ from radiarch_common.messages import EVENT, Event
 from radiarch_common.telemetry import get_logger
 
 from radiarch_gateway.bus import Link
-from radiarch_gateway.feed import Stream, events_after, events_kept, stream_now
+from radiarch_gateway.feed import EVERYTHING, Stream, events_after, events_kept, stream_now
 
 AGAIN_S: Final = 0.5
 RECENT: Final = 5000
@@ -142,7 +142,7 @@ class Hub:
     async def before(self, place: int, up_to: int) -> AsyncGenerator[Said]:
         """What was said of all jobs between two places. Raises what the bus raises."""
         bus = await self._link.bus()
-        async for message in events_kept(bus, "events.*.*.*", place, up_to):
+        async for message in events_kept(bus, EVERYTHING, place, up_to):
             said = read(message)
             if said is not None:
                 yield said

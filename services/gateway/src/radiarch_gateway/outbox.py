@@ -11,6 +11,7 @@ from typing import Any, Final
 from radiarch_common.bus import BUS_ERRORS
 from radiarch_common.cancel import send_cancel
 from radiarch_common.messages import (
+    EVENT,
     Event,
     EventMessage,
     ExportResult,
@@ -152,11 +153,12 @@ class Relay:
 
     async def _send(self, row: OutboxRow) -> None:
         bus = await self._link.bus()
-        if row.subject is None or row.message_id is None:
+        if row.errand == "cancel":
             await send_cancel(bus, row.job_id)
         else:
             stream = EVENTS if row.errand == "event" else JOBS
-            await bus.publish(stream, row.subject, row.payload.encode(), row.message_id)
+            subject, message_id = _address(row)
+            await bus.publish(stream, subject, row.payload.encode(), message_id)
         log.debug("sent", errand=row.errand, job_id=row.job_id)
 
     def _pending(self) -> list[OutboxRow]:
@@ -167,3 +169,17 @@ class Relay:
         """In one transaction for all: a database waits for its disk once for each."""
         with self._database.writing() as session:
             session.exec(delete(OutboxRow).where(col(OutboxRow.id).in_([row.id for row in rows])))
+
+
+def _address(row: OutboxRow) -> tuple[str, str]:
+    """Subject and message id; a gateway of a version before, which may still run, writes neither."""
+    if row.subject is not None and row.message_id is not None:
+        return row.subject, row.message_id
+    if row.errand == "event":
+        event = EVENT.validate_json(row.payload)
+        return event_subject(event), decision_id(event)
+    for kind, stage in STAGE_OF.items():
+        if JOB_ERRANDS[stage] == row.errand:
+            job = kind.model_validate_json(row.payload)
+            return job_subject(stage, job.job_id), job_message_id(job, stage)
+    raise ValueError(f"there is no errand {row.errand!r}")

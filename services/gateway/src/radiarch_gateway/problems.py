@@ -12,10 +12,10 @@ from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from radiarch_common.errors import UnavailableError
 from radiarch_common.telemetry import get_logger
-from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+from radiarch_gateway.db import AWAY
 from radiarch_gateway.errors import (
     CodeNeededError,
     ConflictError,
@@ -104,8 +104,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(NotReadyError, _not_ready)
     app.add_exception_handler(TooManyError, _too_many)
     app.add_exception_handler(UnavailableError, _unavailable)
-    app.add_exception_handler(OperationalError, _database_down)
-    app.add_exception_handler(InterfaceError, _database_down)
+    for error in AWAY:
+        app.add_exception_handler(error, _database_down)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _defect)
 

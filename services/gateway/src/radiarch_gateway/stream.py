@@ -42,7 +42,7 @@ async def follow(
             if said is None:
                 if over:  # nothing came since the database said that nothing will
                     return
-                over = await asyncio.to_thread(_nothing_follows, database, job_id)
+                over = await asyncio.to_thread(_nothing_follows, database, job_id, hub.place)
                 continue
             over, event = False, said.event
             yield said.shown
@@ -97,6 +97,8 @@ async def _told(
                 async with aclosing(_of_course(hub, course, last, standing)) as told:
                     async for said, last in told:
                         yield said, last
+                if course.over:
+                    last = 0
         except BUS_ERRORS as error:
             log.info("viewer waits for the bus", job_id=job_id, error=str(error) or type(error).__name__)
             await asyncio.sleep(AGAIN_S)
@@ -106,16 +108,19 @@ async def _of_course(
     hub: Hub, course: Course, last: int, standing: Standing
 ) -> AsyncGenerator[tuple[Said | None, int]]:
     quiet_s = QUIET_S
-    while not course.over and not await standing.ended():
-        if course.since is not None and last < course.since:
-            async with aclosing(hub.before(last, course.since)) as before:
+    while not await standing.ended():
+        since = course.since
+        if since is not None and last < since:
+            async with aclosing(hub.before(last, since)) as before:
                 async for said in before:
                     yield said, said.place
-            last = max(last, course.since)
+            last = since
         elif new := course.after(last):
             for said in new:
                 yield said, said.place
             last, quiet_s = new[-1].place, QUIET_S
+        elif course.over:
+            return
         elif not await course.news(quiet_s):
             quiet_s = min(2 * quiet_s, LONGEST_QUIET_S)
             yield None, last
@@ -133,9 +138,12 @@ def _runs_again(database: Database, job_id: str, run: int) -> bool:
     return row is not None and row.run > run
 
 
-def _nothing_follows(database: Database, job_id: str) -> bool:
-    """Whether everything about a job has been said on the bus; its events may be too old to be kept there."""
+def _nothing_follows(database: Database, job_id: str, place: int) -> bool:
+    """Whether everything about a job has been said on the bus, and the hub has heard it.
+
+    Its events may be too old to be kept there.
+    """
     with database.reading() as session:
         row = session.get(JobRow, job_id)
         unsent = session.exec(select(OutboxRow).where(OutboxRow.job_id == job_id)).first()
-    return row is None or (JobState(row.state).final and unsent is None)
+    return row is None or (JobState(row.state).final and unsent is None and row.last_sequence <= place)

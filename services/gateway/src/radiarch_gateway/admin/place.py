@@ -7,11 +7,10 @@ from pathlib import Path
 import typer
 from radiarch_common.errors import RadiarchError, RefusedError
 from radiarch_common.settings import settings_or_exit
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from radiarch_gateway.audit.ledger import Audit
 from radiarch_gateway.auth.secret import ServerSecret
-from radiarch_gateway.db import Database
+from radiarch_gateway.db import AWAY, Database
 
 DATABASE_FILE = "radiarch.db"
 _SQLITE = "sqlite:///"
@@ -46,8 +45,8 @@ def opened(*, new: bool = False) -> Generator[Database]:
     except RadiarchError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    except (OperationalError, InterfaceError) as error:
-        typer.echo(f"The database does not answer: {error.orig}", err=True)
+    except AWAY as error:
+        typer.echo(f"The database does not answer: {getattr(error, 'orig', error)}", err=True)
         raise typer.Exit(1) from error
 
 

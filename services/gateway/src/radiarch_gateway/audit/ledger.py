@@ -2,12 +2,14 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 from radiarch_common.messages import utc_now
 from sqlalchemy import event, insert, text
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlmodel import Session, col, select
 
 from radiarch_gateway.artifacts.models import ArtifactRow
@@ -16,12 +18,14 @@ from radiarch_gateway.audit.chain import Head, seal
 from radiarch_gateway.audit.models import AuditRow
 from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.db import Database
+from radiarch_gateway.ids import ID_PATTERN
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_gateway.together import Together
 
 _LOCK: Final = 0x6175_6469
 _NOTED: Final = "audit"
 _ASIDE: Final = "audit aside"
+_ID: Final = re.compile(ID_PATTERN)
 
 
 class Audit:
@@ -34,7 +38,7 @@ class Audit:
     def __init__(self, database: Database, secret: ServerSecret) -> None:
         self._database = database
         self._secret = secret
-        self._together: Together[tuple[Act, int], None] = Together(self._write)
+        self._together: Together[tuple[Act, int], None] = Together(self._write, alone=(DataError, IntegrityError))
         database.before_commit = self._before_commit
 
     def prepare(self) -> None:
@@ -131,8 +135,9 @@ def _head(session: Session) -> Head:
 def _study_of(session: Session, act: Act) -> str | None:
     """The study of the plan or artifact that an act names, if it is of the actor's clinic."""
     plan_id = act.names.get("plan")
-    if plan_id is None and "artifact" in act.names:
-        artifact = session.get(ArtifactRow, act.names["artifact"])
+    artifact_id = act.names.get("artifact")
+    if plan_id is None and artifact_id is not None and _ID.fullmatch(artifact_id):
+        artifact = session.get(ArtifactRow, artifact_id)
         plan_id = artifact.job_id if artifact else None
-    plan = session.get(PlanRow, plan_id) if plan_id else None
+    plan = session.get(PlanRow, plan_id) if plan_id and _ID.fullmatch(plan_id) else None
     return plan.study_instance_uid if plan and plan.clinic_id == act.clinic_id else None

@@ -4,12 +4,12 @@ from http import HTTPStatus
 from typing import Final
 
 from radiarch_common.telemetry import get_logger
-from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from radiarch_gateway import problems
 from radiarch_gateway.audit.act import Act, begin
 from radiarch_gateway.audit.ledger import Audit
+from radiarch_gateway.db import AWAY
 
 _START: Final = "http.response.start"
 
@@ -52,7 +52,7 @@ class _Answer:
             self._started = True
             try:
                 await self._write(message["status"])
-            except (OperationalError, InterfaceError) as error:
+            except AWAY as error:
                 log.warning("the audit log cannot be written", error=type(error).__name__)
                 self._kept_back = True
                 await problems.database_down()(self._scope, self._receive, self._send)

@@ -1,6 +1,5 @@
 """From a credential to the caller. Every kind of credential is known here, and nowhere else."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +8,7 @@ from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
 from sqlalchemy import select
 from sqlmodel import col
+from starlette.concurrency import run_in_threadpool
 
 from radiarch_gateway.auth.caller import LOCAL, Caller
 from radiarch_gateway.auth.keys import PREFIX, caller_of_key
@@ -29,7 +29,7 @@ class _Login:
     user_id: str
     name: str
     clinic_id: str
-    roles: frozenset[Role]
+    roles: list[str]
     runs: bool
     active: bool
     must_change_password: bool
@@ -48,7 +48,7 @@ class Doorkeeper:
     async def find(self, credential: str | None) -> Caller:
         """See ``caller``; the logins of all who ask at the same time are looked up together."""
         if credential is None or self._settings.authentication == "none" or not self._is_ours(credential):
-            return await asyncio.to_thread(self.caller, credential)
+            return await run_in_threadpool(self.caller, credential)
         claims = self._claims(credential)
         return _caller(claims, await self._together.do(claims.session_id))
 
@@ -92,7 +92,7 @@ class Doorkeeper:
                 user_id=row.user_id,
                 name=row.display_name,
                 clinic_id=row.clinic_id,
-                roles=frozenset(Role(role) for role in row.roles),
+                roles=row.roles,
                 runs=row.revoked_at is None and row.expires_at > now,
                 active=row.user_active and row.clinic_active,
                 must_change_password=row.must_change_password,
@@ -127,11 +127,12 @@ def _caller(claims: AccessClaims, login: _Login | None) -> Caller:
         raise UnauthorizedError("This login has ended: log in again.", f"user:{claims.user_id}")
     if not login.active:
         raise UnauthorizedError("This account is not active any more.", f"user:{claims.user_id}")
+    roles = frozenset(Role(role) for role in login.roles)
     return Caller(
         id=f"user:{login.user_id}",
         name=login.name,
         clinic_id=login.clinic_id,
-        scopes=frozenset({Scope.SELF}) if login.must_change_password else scopes_of(login.roles),
-        roles=login.roles,
+        scopes=frozenset({Scope.SELF}) if login.must_change_password else scopes_of(roles),
+        roles=roles,
         session_id=claims.session_id,
     )

@@ -17,12 +17,11 @@ from radiarch_common.messages import utc_now
 from radiarch_common.objects import ObjectStore
 from radiarch_common.settings import Settings
 from radiarch_common.telemetry import get_logger
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import col, select
 
 from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.bus import Link
-from radiarch_gateway.db import Database
+from radiarch_gateway.db import AWAY, Database
 from radiarch_gateway.erasures.cases import erase_cases, known_case, known_cases
 from radiarch_gateway.erasures.models import ErasureRow, ErasureState, Kind
 from radiarch_gateway.erasures.store import (
@@ -68,7 +67,7 @@ class Eraser:
             except BUS_ERRORS as error:
                 log.warning("erasure waits for the bus", erasure_id=row.id, error=type(error).__name__)
                 await asyncio.to_thread(self._waits_for, row.id, "message bus")
-            except (OperationalError, InterfaceError) as error:
+            except AWAY as error:
                 log.warning("erasure waits for the database", erasure_id=row.id, error=type(error).__name__)
 
     async def _erase(self, row: ErasureRow) -> None:

@@ -111,7 +111,7 @@ class SessionBooks:
     def begin(self, event: Requested) -> JobRow:
         """See ``Books.begin``; a clinic that the database has lost comes back under its id."""
         clinic_of(self._session, event)
-        begin(self._session, [event])
+        begin(self._session, [without_taken_key(self._session, event)])
         job = self._jobs[event.job_id] = self._session.get_one(JobRow, event.job_id)
         return job
 
@@ -137,6 +137,18 @@ def begin(session: Session, events: Sequence[Requested]) -> None:
     connection = session.connection()
     connection.execute(insert(PlanRow), [plan_values(event) for event in events])
     connection.execute(insert(JobRow), [job_values(event) for event in events])
+
+
+def without_taken_key(session: Session, event: Requested) -> Requested:
+    """A plan whose key serves another one by now: its client asked again while the database did not know it."""
+    taken = select(PlanRow.id).where(
+        PlanRow.clinic_id == event.clinic_id,
+        PlanRow.idempotency_key == event.idempotency_key,
+        PlanRow.id != event.job_id,
+    )
+    if event.idempotency_key is None or session.exec(taken).first() is None:
+        return event
+    return event.model_copy(update={"idempotency_key": None})
 
 
 def clinic_of(session: Session, event: Requested) -> None:

@@ -25,10 +25,10 @@ from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.artifacts.store import add_artifacts
 from radiarch_gateway.db import Database
 from radiarch_gateway.erasures.store import TABLES
-from radiarch_gateway.feed import events_kept, stream_now
+from radiarch_gateway.feed import EVERYTHING, events_kept, stream_now
 from radiarch_gateway.jobs.ahead import put_on_top
 from radiarch_gateway.jobs.birth import job_of, plan_of
-from radiarch_gateway.jobs.books import Counted, clinic_of, count, forget
+from radiarch_gateway.jobs.books import Counted, clinic_of, count, forget, without_taken_key
 from radiarch_gateway.jobs.models import JobRow, TombstoneRow
 from radiarch_gateway.mailbox import InboxRow
 from radiarch_gateway.plans.models import PlanRow
@@ -116,7 +116,7 @@ def write(session: Session, books: MemoryBooks) -> None:
         waiting = [one for one in before.ahead if one["id"] not in books.heard] if before is not None else []
         job = books.jobs[job_id]
         put_on_top(job, waiting)
-        session.merge(plan_of(event))
+        session.merge(plan_of(without_taken_key(session, event)))
         session.flush()
         session.merge(job)
         session.flush()
@@ -174,7 +174,7 @@ async def _read(settings: Settings) -> list[Told]:
     client = await connect(settings, "rebuild")
     try:
         bus = Bus(client)
-        kept = events_kept(bus, "events.*.*.*", 0, (await stream_now(bus)).last)
+        kept = events_kept(bus, EVERYTHING, 0, (await stream_now(bus)).last)
         return [told async for message in kept if (told := _told(message)) is not None]
     finally:
         await client.close()

@@ -20,6 +20,7 @@ from sqlmodel import Session, col, or_, select
 
 from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
+from radiarch_gateway.feed import Stream, stream_now
 from radiarch_gateway.housekeeping.lease import Lease
 from radiarch_gateway.jobs.ahead import decide
 from radiarch_gateway.jobs.birth import furthest_queue
@@ -110,13 +111,14 @@ class Reconciler:
             for stage in VERBS:
                 if await bus.waiting_job(stage, found.id) is not None:
                     return True
-        counted = await asyncio.to_thread(self._counted)
+        stream = await stream_now(bus)
+        counted = await asyncio.to_thread(self._counted, stream)
         return await _last_said(bus, found.id) > max(found.last_sequence, counted)
 
-    def _counted(self) -> int:
+    def _counted(self, stream: Stream) -> int:
         with self._database.reading() as session:
             at = place_of(session)
-        return at.sequence if at is not None else 0
+        return at.sequence if at is not None and at.made_at == stream.made_at else 0
 
     def _act(self, found: Suspect) -> bool:
         """Do what was found right, unless the job has moved meanwhile."""
