@@ -1,9 +1,9 @@
-"""The demo as a newcomer runs it, and the same again: one core or two, the dose is the same to the last bit."""
+"""The demo as a newcomer runs it."""
 
-import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,23 @@ from radiarch_testkit.dciodvfy import remarks
 
 pytestmark = pytest.mark.slow
 HANG_S = 900
-WIDE = os.environ | {"COLUMNS": "150"}
 
 FILES = {"RTPLAN.dcm", "RTDOSE.dcm", "dvh.json", "dvh.csv", "dose.png", "plan.json", "report.html", "report.pdf"}
 
 
-def run_demo(folder: Path, processes: int) -> str:
-    """Run ``radiarch demo --quick`` from an empty folder; what it printed."""
-    folder.mkdir()
-    command = [str(Path(sys.executable).with_name("radiarch")), "demo", "--quick", f"--processes={processes}"]
+@dataclass(frozen=True)
+class Demo:
+    """What it left, and what it printed."""
+
+    folder: Path
+    said: str
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """``radiarch demo --quick`` from an empty folder."""
+    folder = tmp_path_factory.mktemp("demo")
+    command = [str(Path(sys.executable).with_name("radiarch")), "demo", "--quick"]
     done = subprocess.run(
         command,
         cwd=folder,
@@ -32,36 +40,26 @@ def run_demo(folder: Path, processes: int) -> str:
         env=os.environ | {"COLUMNS": "150"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return Demo(folder / "radiarch-demo", done.stdout)
 
 
-@pytest.fixture(scope="module")
-def demos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """Folders of two demos, with one and with two engine processes, and what the first one printed."""
-    folder = tmp_path_factory.mktemp("demos")
-    said = run_demo(folder / "one", 1)
-    run_demo(folder / "two", 2)
-    return folder / "one" / "radiarch-demo", folder / "two" / "radiarch-demo", said
+def test_it_leaves_every_file_and_nothing_else(demo: Demo) -> None:
+    assert {path.name for path in demo.folder.iterdir()} == FILES
 
 
-def test_it_leaves_every_file_and_nothing_else(demos: tuple[Path, Path, str]) -> None:
-    assert {path.name for path in demos[0].iterdir()} == FILES
-
-
-def test_it_tells_what_the_plan_is_worth(demos: tuple[Path, Path, str]) -> None:
-    said = demos[2]
+def test_it_tells_what_the_plan_is_worth(demo: Demo) -> None:
     for word in ("planner", "PTV", "Core", "D95%", "Goals", "Statistical uncertainty", "not for treatment"):
-        assert word in said
+        assert word in demo.said
 
 
-def test_its_dicom_is_valid_and_its_references_lead_home(demos: tuple[Path, Path, str], tmp_path: Path) -> None:
+def test_its_dicom_is_valid_and_its_references_lead_home(demo: Demo, tmp_path: Path) -> None:
     from radiarch_standalone.phantom import write_phantom
 
     study = write_phantom(tmp_path / "phantom")
     *ct, structures = [dcmread(path) for path in study.files]
-    plan, dose = (dcmread(demos[0] / name) for name in ("RTPLAN.dcm", "RTDOSE.dcm"))
+    plan, dose = (dcmread(demo.folder / name) for name in ("RTPLAN.dcm", "RTDOSE.dcm"))
     for name in ("RTPLAN.dcm", "RTDOSE.dcm"):
-        assert not [r for r in remarks((demos[0] / name).read_bytes(), tmp_path) if "Error" in r]
+        assert not [r for r in remarks((demo.folder / name).read_bytes(), tmp_path) if "Error" in r]
     assert plan.ReferencedStructureSetSequence[0].ReferencedSOPInstanceUID == structures.SOPInstanceUID
     assert plan.ReferencedStructureSetSequence[0].ReferencedSOPClassUID == structures.SOPClassUID
     assert dose.ReferencedRTPlanSequence[0].ReferencedSOPInstanceUID == plan.SOPInstanceUID
@@ -76,11 +74,3 @@ def test_its_dicom_is_valid_and_its_references_lead_home(demos: tuple[Path, Path
         meterset = next(float(r.BeamMeterset) for r in groups if r.ReferencedBeamNumber == beam.BeamNumber)
         assert weights == pytest.approx(meterset, rel=1e-6)
         assert float(beam.FinalCumulativeMetersetWeight) == meterset
-
-
-def test_one_core_or_two_the_dose_is_the_same_bit_for_bit(demos: tuple[Path, Path, str]) -> None:
-    one, two = (dcmread(folder / "RTDOSE.dcm") for folder in demos[:2])
-    assert one.PixelData == two.PixelData
-    assert one.DoseGridScaling == two.DoseGridScaling
-    spots = [json.loads((folder / "plan.json").read_text())["provenance"]["spots"] for folder in demos[:2]]
-    assert spots[0] == spots[1]

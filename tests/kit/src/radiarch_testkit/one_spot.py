@@ -41,15 +41,23 @@ ENTRIES = Path(radiarch_planner.__file__).parent
 class Bench:
     """The water phantom in a folder PACS, as it lies in some position, imported, and a way to irradiate it.
 
-    A ``counted`` engine is used with a cache in ``objects``.
+    A ``counted`` engine is used with a cache in ``objects``. ``processes`` of the engine: 0 is one for each core.
     """
 
     def __init__(
-        self, folder: Path, *, dose_grid_mm: float, position: str = "HFS", counted: CountedEngine | None = None
+        self,
+        folder: Path,
+        *,
+        dose_grid_mm: float,
+        position: str = "HFS",
+        counted: CountedEngine | None = None,
+        processes: int = 0,
     ) -> None:
         self.objects = FolderStore(folder / "objects")
         self._settings = Settings(
-            pacs={"main": FolderPacsSettings(folder=folder / "pacs")}, work_folder=folder / "work", engine_processes=0
+            pacs={"main": FolderPacsSettings(folder=folder / "pacs")},
+            work_folder=folder / "work",
+            engine_processes=processes,
         )
         self.study: PhantomStudy = write_phantom(folder / "pacs")
         if position != "HFS":
