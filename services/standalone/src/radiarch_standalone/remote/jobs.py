@@ -24,6 +24,8 @@ from radiarch_standalone.remote.server import (
 )
 
 LOOK_EVERY_S = 2.0
+WIDE = 110
+"""Columns of a terminal in which messages can be read beside the rest."""
 
 
 class State(StrEnum):
@@ -60,7 +62,7 @@ def jobs(
         elif watch:
             _watch(radiarch, state, limit)
         else:
-            out.print(jobs_table(found))
+            out.print(jobs_table(found, out.width))
 
 
 def cancel(
@@ -81,22 +83,25 @@ def cancel(
             told.print(f"{job.state}: {job.message}", highlight=False, markup=False)
 
 
-def jobs_table(found: Sequence[JobSummary]) -> Table:
-    """A row for each job; progress is of the whole job."""
+def jobs_table(found: Sequence[JobSummary], width: int) -> Table:
+    """A row for each job; progress is of the whole job. A terminal that is too narrow is spared the messages."""
     table = Table()
-    for name in ("job", "asked for", "state", "stage", "%", "message"):
-        # An id is copied: it stays in one piece, however narrow the terminal is.
-        table.add_column(name, justify="right" if name == "%" else "left", overflow="fold", no_wrap=name == "job")
+    names = ["job", "asked for", "state", "stage", "%", *(["message"] if width >= WIDE else [])]
+    for name in names:
+        # Only messages and times may be broken: an id is copied.
+        whole = name not in ("message", "asked for")
+        table.add_column(name, justify="right" if name == "%" else "left", overflow="fold", no_wrap=whole)
     for job in found:
         colour = COLOURS.get(job.state, "default")
-        table.add_row(
+        row = [
             job.id,
             f"{job.created_at.astimezone():%Y-%m-%d %H:%M}",
             f"[{colour}]{job.state}[/]",
             job.stage,
             f"{100 * share_done(job):.0f}",
             job.message.replace("[", r"\["),
-        )
+        ]
+        table.add_row(*row[: len(names)])
     return table
 
 
@@ -106,9 +111,9 @@ def _newest(radiarch: Radiarch, state: State | None, limit: int) -> list[JobSumm
 
 def _watch(radiarch: Radiarch, state: State | None, limit: int) -> None:
     try:
-        with Live(jobs_table(_newest(radiarch, state, limit)), console=out, auto_refresh=False) as live:
+        with Live(jobs_table(_newest(radiarch, state, limit), out.width), console=out, auto_refresh=False) as live:
             while True:
                 time.sleep(LOOK_EVERY_S)
-                live.update(jobs_table(_newest(radiarch, state, limit)), refresh=True)
+                live.update(jobs_table(_newest(radiarch, state, limit), out.width), refresh=True)
     except KeyboardInterrupt:
         return
