@@ -26,6 +26,7 @@ from radiarch_gateway.auth.scopes import Role
 from radiarch_gateway.auth.secret import ServerSecret
 from radiarch_gateway.db import Database
 from radiarch_testkit.databases import Databases
+from radiarch_testkit.desk import desk
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 from radiarch_testkit.people import login
 from sqlalchemy import Connection, text
@@ -362,3 +363,28 @@ async def test_no_answer_without_its_entry(app: FastAPI, http: httpx.AsyncClient
         assert answer.status_code == 503, answer.text
         assert answer.headers["Content-Type"] == "application/problem+json"
     assert (await http.get(f"{V1}/info", headers=people["clinician"])).status_code == 200
+
+
+def test_a_name_that_the_database_cannot_hold_has_its_entry_and_spoils_no_others(
+    postgres: Databases, tmp_path: Path
+) -> None:
+    """A NUL in a path, which PostgreSQL has no text for, amid requests whose entries share its transaction.
+
+    Fails if it is answered with anything but 422, has no entry, or if anybody else's request is not answered for it.
+    """
+    with desk(tmp_path, database_url=postgres.new_database()) as here:
+        headers = here.headers(Role.PHYSICIST)
+
+        def ask(path: str) -> int:
+            return here.http.get(path, headers=headers).status_code
+
+        with ThreadPoolExecutor(12) as threads:
+            answers = list(threads.map(ask, ["/plans/a%00b", *["/plans"] * 5] * 6))
+        assert answers == [422, *[200] * 5] * 6
+        with here.gateway.database.reading() as session:
+            rows = session.exec(select(AuditRow)).all()
+        assert sorted((row.operation, row.status) for row in rows) == sorted(
+            [("GET /plans/{plan_id}", 422)] * 6 + [("GET /plans", 200)] * 30
+        )
+        spoilt = {entity["hash"] for row in rows for entity in row.entities}
+        assert spoilt == {here.gateway.audit.hashed("a\0b")}

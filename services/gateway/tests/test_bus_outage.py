@@ -5,13 +5,19 @@ import signal
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 from radiarch_common.catalogue import Catalogue
+from radiarch_common.messages import Cancelled, utc_now
 from radiarch_common.settings import Settings
 from radiarch_common.topology import CANCEL, EVENTS, JOBS, bootstrap
 from radiarch_gateway.app import create_app
+from radiarch_gateway.bootstrap import Gateway
 from radiarch_gateway.bus import Link
+from radiarch_gateway.mailbox import OutboxRow
 from radiarch_standalone.embedded_nats import EmbeddedNats
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
+from radiarch_testkit.jobs import import_job
+from sqlmodel import select
 
 
 async def test_plans_are_taken_while_the_bus_is_down(
@@ -136,6 +142,40 @@ async def test_a_job_that_no_stage_has_begun_is_cancelled_at_once(
     assert await stage_hand.bus.waiting_job("importer", job_id) is not None
     await http.post(f"/api/v1/jobs/{job_id}/cancel")
     await until(lambda: http.get(f"/api/v1/jobs/{job_id}"), lambda a: a.json()["state"] == "cancelled")
+
+
+async def test_what_an_older_gateway_left_is_sent_and_not_taken_for_a_cancel(
+    app: FastAPI, http: httpx.AsyncClient, stage_hand: StageHand
+) -> None:
+    """Of a version before, which may run beside this one: its rows bear neither address nor message id.
+
+    Fails if the job is cancelled, if an event is not told, or if either could be sent twice under two ids.
+    """
+    job = import_job("c" * 12)
+    event = Cancelled(job_id="d" * 12, run=1, stage="gateway", attempt=0, at=utc_now())
+    rows = [
+        OutboxRow(errand="job", job_id=job.job_id, payload=job.model_dump_json(), created_at=utc_now()),
+        OutboxRow(errand="event", job_id=event.job_id, payload=event.model_dump_json(), created_at=utc_now()),
+    ]
+    gateway: Gateway = app.state.gateway
+    with gateway.database.writing() as session:
+        session.add_all(rows)
+    gateway.relay.wake()
+
+    async def left() -> int:
+        with gateway.database.reading() as session:
+            return len(session.exec(select(OutboxRow)).all())
+
+    await until(left, lambda count: count == 0)
+    js = stage_hand.bus.js
+    sent = await js.get_last_msg(JOBS, f"jobs.import.{job.job_id}")
+    assert ((sent.data or b"").decode(), (sent.headers or {})["Nats-Msg-Id"]) == (
+        job.model_dump_json(),
+        f"{job.job_id}:1:importer",
+    )
+    told = await js.get_last_msg(EVENTS, f"events.{event.job_id}.gateway.cancelled")
+    assert (told.headers or {})["Nats-Msg-Id"] == f"{event.job_id}:1:gateway:0:gateway-cancelled"
+    assert not any([await stage_hand.bus.is_cancelled(job_id) for job_id in (job.job_id, event.job_id)])
 
 
 async def test_a_connection_closed_for_good_ends_what_keeps_it(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from radiarch_common.catalogue import Catalogue
-from radiarch_common.messages import EVENT, Event
+from radiarch_common.messages import EVENT, Event, Requested
 from radiarch_common.settings import Settings
 from radiarch_gateway.aggregate import Aggregator, Heard, OvertakenError
 from radiarch_gateway.app import create_app
@@ -22,6 +22,7 @@ from radiarch_gateway.places import Place, place_of
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_testkit.databases import Databases
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
+from radiarch_testkit.jobs import resolved_plan
 from sqlmodel import Session, select
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -123,6 +124,37 @@ def test_the_place_stays_before_what_is_still_to_be_erased(database: Database, s
     aggregator.count(Place(MADE, 1), [heard[2]], MADE)
     with database.reading() as session:
         assert (place_of(session), len(_found(session).log)) == (Place(MADE, 3), 2)
+
+
+def test_a_plan_whose_key_was_used_again_is_known_once_more(database: Database, settings: Settings) -> None:
+    """The database was put back, and its client, told nothing of that, asked again before the stream was read.
+
+    Fails if the first plan, which runs, is refused for its key, and nobody here knows of it.
+    """
+    with database.writing() as session:
+        session.add(session.get_one(PlanRow, JOB).sqlmodel_update({"idempotency_key": "k"}))
+    first = Requested(
+        job_id="9" * 12,
+        run=1,
+        stage="gateway",
+        attempt=0,
+        at=START,
+        clinic_id="main",
+        asked_by="local",
+        deadline=START + timedelta(hours=24),
+        pacs="main",
+        study_instance_uid="1.2.3",
+        requested={},
+        resolved=resolved_plan(),
+        idempotency_key="k",
+        body_sha256="b" * 64,
+    )
+    heard = [Heard(first, "a", 1), Heard(_event("started", "importer", job_id=first.job_id), "b", 2)]
+    assert Aggregator(database, Link(settings)).count(None, heard, MADE) == [Counted.DONE] * 2
+    with database.reading() as session:
+        keys = [session.get_one(PlanRow, job_id).idempotency_key for job_id in (JOB, first.job_id)]
+        assert keys == ["k", None]
+        assert session.get_one(JobRow, first.job_id).stage == "importer"
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -1,17 +1,27 @@
 """What viewers share: courses without a gap or a repeat, one reader of the stream however many look on."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from fastapi.sse import ServerSentEvent
 from radiarch_common.messages import Started
 from radiarch_common.settings import Settings
 from radiarch_common.topology import EVENTS, bootstrap
+from radiarch_gateway.auth.caller import LOCAL
+from radiarch_gateway.auth.standing import Standing
+from radiarch_gateway.bootstrap import end
 from radiarch_gateway.bus import Link
+from radiarch_gateway.db import Database
 from radiarch_gateway.hub import Course, Hub, Said
+from radiarch_gateway.jobs.models import JobRow, JobState
+from radiarch_gateway.plans.models import PlanRow
+from radiarch_gateway.stream import follow, follow_all
 from radiarch_testkit.gateway import HANG_S, StageHand, until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -97,6 +107,148 @@ async def test_a_place_that_this_gateway_has_not_come_to_yet_is_kept(hub: Hub, s
     assert await hub.resume(None) == 3
     assert await hub.resume(2) == 2
     assert [said.place async for said in hub.before(1, 3)] == [2, 3]
+
+
+class CountedStanding(Standing):
+    """The right to go on, for ever; counts how often a viewer looked, which it does when nothing came for a while."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, LOCAL, 3600.0)
+        self.looks = 0
+
+    async def ended(self) -> bool:
+        self.looks += 1
+        return await super().ended()
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """With one job that runs."""
+    database = Database(settings.database_url)
+    database.migrate()
+    with database.writing() as session:
+        session.add(
+            PlanRow(
+                id=JOB,
+                created_at=NOW,
+                clinic_id=LOCAL.clinic_id,
+                asked_by=LOCAL.id,
+                study_instance_uid="1.2",
+                pacs="main",
+                workflow="proton-impt",
+                requested={},
+                resolved={},
+                body_sha256="",
+            )
+        )
+        session.flush()
+        session.add(JobRow(id=JOB, created_at=NOW, updated_at=NOW, deadline=NOW + timedelta(hours=24)))
+    yield database
+    database.close()
+
+
+async def _say(stage_hand: StageHand, *messages: str) -> None:
+    for message in messages:
+        await stage_hand.say(JOB, "planner", "progress", progress=0.5, message=message)
+
+
+def _message(event: ServerSentEvent) -> str:
+    return json.loads(event.raw_data or "{}").get("message", "")
+
+
+async def test_a_slow_viewer_of_all_misses_nothing(
+    hub: Hub, database: Database, stage_hand: StageHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is shown what was said before, more is said than the hub keeps.
+
+    Fails if the viewer goes on from where the hub has come to meanwhile, and not from where it stands itself.
+    """
+    monkeypatch.setattr("radiarch_gateway.hub.RECENT", 5)
+    said = [f"step {number}" for number in range(60)]
+    await _say(stage_hand, *said[:10])
+    await until(lambda: asyncio.sleep(0, hub.place), lambda place: place == 10)
+    seen: list[str] = []
+    async with (
+        asyncio.timeout(HANG_S),
+        aclosing(follow_all(hub, database, LOCAL.clinic_id, 0, CountedStanding(database))) as events,
+    ):
+        async for event in events:
+            if event.raw_data is not None:
+                seen.append(_message(event))
+            if len(seen) == 3:
+                await _say(stage_hand, *said[10:])
+                await until(lambda: asyncio.sleep(0, hub.place), lambda place: place == 60)
+            if seen and seen[-1] == said[-1]:
+                break
+    assert seen == said
+
+
+async def test_a_viewer_that_stays_sees_all_of_the_old_stream_and_of_the_new(
+    hub: Hub, database: Database, settings: Settings, stage_hand: StageHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is slow: meanwhile something was said, the stream was made anew, and more was said.
+
+    Fails if what the hub was told last of the old stream is not shown, or if the new one is shown only from the place
+    that the viewer had reached in the old one.
+    """
+    monkeypatch.setattr("radiarch_gateway.feed.QUIET_S", 0.1)
+    old, new = [f"old {n}" for n in range(4)], [f"new {n}" for n in range(6)]
+    await _say(stage_hand, old[0])
+    seen: list[str] = []
+    async with (
+        asyncio.timeout(HANG_S),
+        hub.course(JOB) as course,
+        aclosing(follow(hub, database, JOB, 0, CountedStanding(database))) as events,
+    ):
+        async for event in events:
+            seen.append(_message(event))
+            if len(seen) == 1:
+                await _say(stage_hand, *old[1:])
+                await until(lambda: asyncio.sleep(0, hub.place), lambda place: place == len(old))
+                await stage_hand.bus.js.delete_stream(EVENTS)
+                await bootstrap(stage_hand.bus.client, settings)
+                await until(lambda: asyncio.sleep(0, course.over), bool)
+                await _say(stage_hand, *new)
+                await until(lambda: asyncio.sleep(0, hub.place), lambda place: place == len(new))
+            if seen[-1] == new[-1]:
+                break
+    assert seen == old + new
+
+
+async def test_a_viewers_stream_does_not_end_while_the_hub_is_behind(
+    settings: Settings, database: Database, stage_hand: StageHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another gateway has counted the end of the job; this one's reader waits for the bus.
+
+    Fails if the viewer is told that the stream is over, and never what ended the job.
+    """
+    monkeypatch.setattr("radiarch_gateway.stream.QUIET_S", 0.05)
+    link = Link(settings)
+    hub, standing = Hub(link), CountedStanding(database)
+    keeping, reading = asyncio.create_task(link.keep()), asyncio.create_task(hub.run())
+    seen: list[str | None] = []
+
+    async def look_on() -> None:
+        async with aclosing(follow(hub, database, JOB, 0, standing)) as events:
+            async for event in events:
+                seen.append(event.event)
+
+    viewer = asyncio.create_task(look_on())
+    await stage_hand.say(JOB, "planner", "started")
+    await until(lambda: asyncio.sleep(0, seen), lambda seen: seen == ["started"])
+    await end(reading)
+    await stage_hand.say(JOB, "exporter", "finished")
+    with database.writing() as session:
+        session.add(session.get_one(JobRow, JOB).sqlmodel_update({"state": JobState.SUCCEEDED, "last_sequence": 2}))
+    looks = standing.looks
+    await until(lambda: asyncio.sleep(0, viewer.done() or standing.looks > looks + 3), bool)
+    assert not viewer.done()
+    reading = asyncio.create_task(hub.run())
+    async with asyncio.timeout(HANG_S):
+        await viewer
+    assert seen == ["started", "finished"]
+    await end(reading)
+    await end(keeping)
 
 
 async def test_however_many_look_on_the_stream_is_read_once(

@@ -1,6 +1,9 @@
 """Tokens of an OIDC issuer, which is a real HTTP server: what is let in, as whom, and what happens without it."""
 
+import asyncio
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -8,14 +11,17 @@ import httpx
 import jwt
 import pytest
 from pydantic import ValidationError
+from radiarch_common.errors import UnavailableError
 from radiarch_common.messages import utc_now
 from radiarch_common.settings import OidcSettings, RoleName
 from radiarch_gateway.audit.models import AuditRow
 from radiarch_gateway.auth import oidc
+from radiarch_gateway.auth.doorkeeper import Doorkeeper
 from radiarch_gateway.auth.models import ClinicRow
 from radiarch_gateway.auth.scopes import Role
 from radiarch_standalone.ports import free_port
 from radiarch_testkit.desk import Desk, desk
+from radiarch_testkit.gateway import HANG_S
 from radiarch_testkit.issuer import AUDIENCE, TestIssuer, serving_issuer
 from sqlmodel import col, select
 
@@ -142,3 +148,32 @@ def test_without_the_issuer_its_tokens_wait(here: Desk, monkeypatch: pytest.Monk
     with serving_issuer(port) as issuer:
         issuer.keys = keys
         assert me(here, token).status_code == 200
+
+
+async def test_a_slow_issuer_holds_up_nobody_else(here: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes connections and answers none, while more ask for its people than there are threads for the background.
+
+    Fails if they wait in those threads: no event would be counted, no entry written, and no other login let in.
+    """
+    monkeypatch.setattr(oidc, "TIMEOUT_S", HANG_S)
+    monkeypatch.setattr(oidc, "ASK_AGAIN_S", HANG_S)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2, "background"))
+    gateway = here.gateway
+    token = here.headers(Role.PHYSICIST)["Authorization"].removeprefix("Bearer ")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        own = OidcSettings(issuer=url, audience=AUDIENCE, roles={"medphys": ["physicist"]})
+        keeper = Doorkeeper(gateway.settings.model_copy(update={"oidc": own}), gateway.database, gateway.secret)
+        issued = TestIssuer(0).token(iss=url)
+        asking = [asyncio.create_task(keeper.find(issued)) for _ in range(4)]
+        silent.setblocking(False)
+        taken, _ = await asyncio.get_running_loop().sock_accept(silent)
+        try:
+            async with asyncio.timeout(HANG_S / 3):
+                assert Role.PHYSICIST in (await keeper.find(token)).roles
+                await asyncio.to_thread(gateway.database.ping)
+            assert not any(one.done() for one in asking)
+        finally:
+            taken.close()
+            answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [UnavailableError] * 4
