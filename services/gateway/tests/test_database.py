@@ -11,22 +11,18 @@ import httpx
 import pytest
 from alembic import command
 from radiarch_common.catalogue import Catalogue
-from radiarch_common.messages import Requested, utc_now
+from radiarch_common.messages import utc_now
 from radiarch_common.settings import Settings
 from radiarch_gateway.app import create_app
 from radiarch_gateway.artifacts.models import ArtifactRow
 from radiarch_gateway.auth.models import SecretRow
 from radiarch_gateway.db import Database, alembic_config
-from radiarch_gateway.jobs.birth import first_message
 from radiarch_gateway.jobs.models import JobRow
-from radiarch_gateway.mailbox import OutboxRow
-from radiarch_gateway.outbox import put, put_cancel
 from radiarch_gateway.plans.models import PlanRow
 from radiarch_testkit.databases import Databases
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
-from radiarch_testkit.jobs import resolved_plan
 from sqlalchemy import Connection, create_engine, inspect, text
-from sqlmodel import SQLModel, col, delete, select
+from sqlmodel import SQLModel, delete, select
 
 MANY = 12
 
@@ -113,47 +109,6 @@ def test_a_database_of_the_first_version_keeps_its_plans(database_url: str) -> N
     with _connection(database_url) as connection:
         assert connection.execute(text("SELECT count(*) FROM artifacts")).scalar_one() == 1
     database.close()
-
-
-def test_what_waited_for_the_bus_goes_where_it_would_have_gone(database_url: str) -> None:
-    """Messages of a gateway that was stopped for the new version. Fails when one gets another subject or id."""
-    now = utc_now()
-    requested = Requested(
-        job_id="0123456789",
-        run=1,
-        stage="gateway",
-        attempt=0,
-        at=now,
-        deadline=now,
-        clinic_id="main",
-        asked_by="local",
-        pacs="main",
-        study_instance_uid="1.2",
-        requested={},
-        resolved=resolved_plan(),
-        body_sha256="0" * 64,
-    )
-    messages = [("event", requested), ("job", first_message(requested))]
-    statement = "INSERT INTO outbox (errand, job_id, payload, created_at) VALUES (:errand, :job, :payload, :at)"
-    database = Database(database_url)
-    with _connection(database_url) as connection:
-        command.upgrade(alembic_config(connection), "0006")
-        for errand, payload in [*((errand, said.model_dump_json()) for errand, said in messages), ("cancel", "")]:
-            connection.execute(
-                text(statement), {"errand": errand, "job": "0123456789", "payload": payload, "at": now.isoformat()}
-            )
-        connection.commit()
-    database.migrate()
-    with database.writing() as session:
-        put(session, requested)
-        put(session, first_message(requested))
-        put_cancel(session, "0123456789")
-    with database.reading() as session:
-        rows = session.exec(select(OutboxRow).order_by(col(OutboxRow.id))).all()
-    database.close()
-    before, now_made = ([(row.errand, row.subject, row.message_id) for row in half] for half in (rows[:3], rows[3:]))
-    assert before == now_made
-    assert all(subject for _, subject, _ in before[:2])
 
 
 def test_gateways_that_start_at_once_migrate_once(database_url: str) -> None:
