@@ -51,8 +51,8 @@ def planned(deployment: Deployment, data: Path, structures: Dataset) -> dict[str
         "dose_grid_mm": 4.0,
         "overrides": {
             "beams": [{"name": "Left", "gantry_angle_deg": 90.0}, {"name": "Right", "gantry_angle_deg": 270.0}],
-            "spot_spacing_mm": 6.0,
-            "layer_spacing_mm": 6.0,
+            "spot_spacing_mm": 8.0,
+            "layer_spacing_mm": 8.0,
             "primaries_per_spot": 300,
             "primaries_final": 1_000_000,
             "iterations": 100,
