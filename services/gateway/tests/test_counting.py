@@ -23,6 +23,7 @@ from radiarch_gateway.plans.models import PlanRow
 from radiarch_testkit.databases import Databases
 from radiarch_testkit.gateway import HANG_S, StageHand, served, until
 from radiarch_testkit.jobs import resolved_plan
+from radiarch_testkit.queued import put_queued_job
 from sqlmodel import Session, select
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -44,32 +45,13 @@ def _event(kind: str, stage: str, attempt: int = 1, second: int = 0, **own: obje
     return EVENT.validate_python({**common, "kind": kind, **own})
 
 
-def _job() -> JobRow:
-    return JobRow(id=JOB, created_at=START, updated_at=START, deadline=START + timedelta(hours=24))
-
-
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """SQLite with one queued job."""
     database = Database(f"sqlite:///{tmp_path / 'radiarch.db'}")
     database.migrate()
     with database.writing() as session:
-        session.add(
-            PlanRow(
-                id=JOB,
-                created_at=START,
-                clinic_id="main",
-                asked_by="local",
-                study_instance_uid="1.2",
-                pacs="main",
-                workflow="proton-impt",
-                requested={},
-                resolved={},
-                body_sha256="",
-            )
-        )
-        session.flush()
-        session.add(_job())
+        put_queued_job(session, JOB, START)
     yield database
     database.close()
 

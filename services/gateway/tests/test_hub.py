@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -20,9 +20,9 @@ from radiarch_gateway.bus import Link
 from radiarch_gateway.db import Database
 from radiarch_gateway.hub import Course, Hub, Said
 from radiarch_gateway.jobs.models import JobRow, JobState
-from radiarch_gateway.plans.models import PlanRow
 from radiarch_gateway.stream import follow, follow_all
 from radiarch_testkit.gateway import HANG_S, StageHand, until
+from radiarch_testkit.queued import put_queued_job
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 JOB = "0" * 12
@@ -127,22 +127,7 @@ def database(settings: Settings) -> Iterator[Database]:
     database = Database(settings.database_url)
     database.migrate()
     with database.writing() as session:
-        session.add(
-            PlanRow(
-                id=JOB,
-                created_at=NOW,
-                clinic_id=LOCAL.clinic_id,
-                asked_by=LOCAL.id,
-                study_instance_uid="1.2",
-                pacs="main",
-                workflow="proton-impt",
-                requested={},
-                resolved={},
-                body_sha256="",
-            )
-        )
-        session.flush()
-        session.add(JobRow(id=JOB, created_at=NOW, updated_at=NOW, deadline=NOW + timedelta(hours=24)))
+        put_queued_job(session, JOB, NOW)
     yield database
     database.close()
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from radiarch_common.settings import Settings
@@ -16,11 +16,11 @@ from radiarch_gateway.db import AWAY, Database
 from radiarch_gateway.feed import stream_now
 from radiarch_gateway.jobs.models import JobRow
 from radiarch_gateway.places import Place, move_on
-from radiarch_gateway.plans.models import PlanRow
 from radiarch_standalone.embedded_nats import EmbeddedNats
 from radiarch_testkit.databases import Databases
 from radiarch_testkit.frail import frail_wire
 from radiarch_testkit.gateway import StageHand, until
+from radiarch_testkit.queued import put_queued_job
 from sqlmodel import Session
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -81,22 +81,7 @@ async def _counting(settings: Settings) -> AsyncGenerator[Counting]:
     database = WatchedDatabase(settings.database_url)
     database.migrate()
     with database.writing() as session:
-        session.add(
-            PlanRow(
-                id=JOB,
-                created_at=START,
-                clinic_id="main",
-                asked_by="local",
-                study_instance_uid="1.2",
-                pacs="main",
-                workflow="proton-impt",
-                requested={},
-                resolved={},
-                body_sha256="",
-            )
-        )
-        session.flush()
-        session.add(JobRow(id=JOB, created_at=START, updated_at=START, deadline=START + timedelta(hours=24)))
+        put_queued_job(session, JOB, START)
     link = Link(settings)
     aggregator = Aggregator(database, link)
     tasks = [asyncio.create_task(link.keep()), asyncio.create_task(aggregator.run())]
