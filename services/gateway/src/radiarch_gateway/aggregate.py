@@ -73,6 +73,7 @@ class Aggregator:
             try:
                 if overtaken:
                     await self._stand_by()
+                    overtaken = False
                 await self._count_from(await self._link.bus())
             except OvertakenError:
                 overtaken = True

@@ -24,7 +24,8 @@ class OutboxRow(SQLModel, table=True):
     Attributes
     ----------
     subject, message_id, payload
-        What is published, where and under which ``Nats-Msg-Id``; a cancel is not published but said in several places.
+        What is published, where and under which ``Nats-Msg-Id``. A cancel has no address: it is said in several places.
+        A row of a gateway of a version before has none either: the relay finds it in the payload.
     """
 
     __tablename__ = "outbox"  # pyright: ignore[reportAssignmentType] - SQLModel declares it as a property
